@@ -1,0 +1,1 @@
+//! The storefront's API: orders, confirm, pages; the relay and the reconciler.

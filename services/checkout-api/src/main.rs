@@ -1,0 +1,3 @@
+//! The storefront's API: orders, confirm, pages; the relay and the reconciler.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Stores what no consumer could take, with its reason.

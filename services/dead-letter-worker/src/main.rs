@@ -1,0 +1,3 @@
+//! Stores what no consumer could take, with its reason.
+
+fn main() {}

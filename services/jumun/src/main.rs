@@ -1,0 +1,3 @@
+//! The command: up, verify, seed.
+
+fn main() {}

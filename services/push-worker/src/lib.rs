@@ -1,0 +1,1 @@
+//! Tells the buyer's phone, once per device.

@@ -1,0 +1,3 @@
+//! Tells the buyer's phone, once per device.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Stand-ins for Toss Payments and FCM on loopback; never deployed.

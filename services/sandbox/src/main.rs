@@ -1,0 +1,3 @@
+//! Stand-ins for Toss Payments and FCM on loopback; never deployed.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Takes the stock of a paid order down, once.

@@ -1,0 +1,3 @@
+//! Takes the stock of a paid order down, once.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Rows and domain values: every SQL statement of the project.

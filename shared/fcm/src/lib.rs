@@ -1,0 +1,1 @@
+//! The push sender port over FCM HTTP v1.

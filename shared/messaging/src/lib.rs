@@ -1,0 +1,1 @@
+//! Events out and push requests in: topology, relay, embedded broker, push extractor.

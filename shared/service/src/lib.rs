@@ -1,0 +1,1 @@
+//! What every binary needs: settings, telemetry, serving with limits, health, problem+json.

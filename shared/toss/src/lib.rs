@@ -1,0 +1,1 @@
+//! The payment gateway port over Toss Payments' Core API v1.

@@ -1,0 +1,4 @@
+//! The integration tests, one binary.
+
+#[test]
+fn nothing_yet() {}
