@@ -13,11 +13,9 @@ mod settle;
 
 pub use event::{Event, EventEnvelope, EventType};
 pub use gateway::{CancelAnswer, CancelRequest, Evidence, PaymentGateway, ProviderPayment, ProviderStatus, Unanswered};
-pub use id::{
-    CustomerId, DeviceId, EventId, IdError, OrderId, PaymentId, PaymentKey, ProductId, ProviderOrderId,
-};
+pub use id::{CustomerId, DeviceId, EventId, IdError, OrderId, PaymentId, PaymentKey, ProductId, ProviderOrderId};
 pub use money::{Currency, MoneyError, Quantity, Won};
-pub use order::{MAX_LINES, Line, NewOrder, Order, OrderError, OrderState, PlaceError};
+pub use order::{Line, MAX_LINES, NewOrder, Order, OrderError, OrderState, PlaceError};
 pub use payment::{Approval, Decline, DeclineKind, Deposit, Payment, PaymentState, Provider};
 pub use publisher::{EventPublisher, PublishError};
 pub use push::{DeviceToken, PushError, PushNotification, PushSender, TokenKind};

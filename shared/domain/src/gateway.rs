@@ -1,0 +1,129 @@
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use crate::{Currency, Decline, Deposit, Payment, PaymentKey, Won};
+
+/// A payment provider. An answer is `Ok`, whatever it says; not knowing is `Err`.
+#[async_trait]
+pub trait PaymentGateway: Send + Sync {
+    /// Asks for the money of an authenticated payment. Safe to repeat: the provider replays its first answer.
+    ///
+    /// # Errors
+    /// [`Unanswered`] when the money may or may not have been taken: ask [`find`](Self::find), never assume.
+    async fn confirm(&self, payment: &Payment) -> Result<Evidence, Unanswered>;
+
+    /// Asks what became of a payment. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Unanswered`] when the provider did not say.
+    async fn find(&self, payment: &Payment) -> Result<Evidence, Unanswered>;
+
+    /// Gives money back.
+    ///
+    /// # Errors
+    /// [`Unanswered`] when the money may or may not have gone back: compare the balance before asking again.
+    async fn cancel(&self, request: &CancelRequest) -> Result<CancelAnswer, Unanswered>;
+}
+
+/// What a provider said about a payment.
+#[derive(Debug, Clone)]
+pub enum Evidence {
+    /// The payment as the provider sees it now.
+    Seen(ProviderPayment),
+    /// The provider refused to take the money.
+    Declined(Decline),
+    /// The provider does not know the payment. No proof by itself while a confirm may still be on its way.
+    NotFound,
+}
+
+/// A payment in the provider's book.
+#[derive(Debug, Clone)]
+pub struct ProviderPayment {
+    /// Its key.
+    pub key: PaymentKey,
+    /// The order id it was opened for, as the provider repeats it.
+    pub order_id: String,
+    /// The whole amount; does not shrink with cancels.
+    pub total: Won,
+    /// What could still be given back.
+    pub balance: Won,
+    /// `None` for a currency that this shop does not sell in.
+    pub currency: Option<Currency>,
+    /// How far it got.
+    pub status: ProviderStatus,
+}
+
+/// How far a payment got in the provider's book (Toss: `Payment.status`).
+#[derive(Debug, Clone)]
+pub enum ProviderStatus {
+    /// The buyer has not finished, or the shop has not confirmed (`READY`, `IN_PROGRESS`).
+    Open,
+    /// A virtual account was issued (`WAITING_FOR_DEPOSIT`).
+    WaitingForDeposit(Deposit),
+    /// The money was taken (`DONE`).
+    Done(crate::Approval),
+    /// Taken, and some or all of it given back (`CANCELED`, `PARTIAL_CANCELED`).
+    Canceled {
+        /// When it had been taken, if it ever was.
+        approved_at: Option<DateTime<Utc>>,
+    },
+    /// It failed or ran out of time (`ABORTED`, `EXPIRED`).
+    Failed(Decline),
+    /// A status that was unknown when this was written. Never acted upon.
+    Other(String),
+}
+
+impl ProviderStatus {
+    /// A word for it in messages.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Open => "open",
+            Self::WaitingForDeposit(_) => "waiting for a deposit",
+            Self::Done(_) => "done",
+            Self::Canceled { .. } => "canceled",
+            Self::Failed(_) => "failed",
+            Self::Other(status) => status,
+        }
+    }
+}
+
+/// The outcome is not known: the request may have arrived, and it may have been carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// The connection failed, or nothing came in time.
+    #[error("no answer from the provider")]
+    Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Something came that does not settle the question: a 5xx, an unknown code, a page of HTML.
+    #[error("the provider answered HTTP {status} {code}")]
+    Inconclusive {
+        /// HTTP status.
+        status: u16,
+        /// The provider's error code, or what was wrong with the answer.
+        code: String,
+    },
+}
+
+/// Money to give back.
+#[derive(Debug, Clone)]
+pub struct CancelRequest {
+    /// Which payment.
+    pub key: PaymentKey,
+    /// How much.
+    pub amount: Won,
+    /// What the provider must still hold before it gives anything back; guards against two refunds that
+    /// do not know of each other (Toss: `refundableAmount`).
+    pub refundable: Won,
+    /// Told to the buyer by the provider; at most 200 characters.
+    pub reason: String,
+    /// `Idempotency-Key`: one per intended refund, the same for every try of it.
+    pub idempotency_key: String,
+}
+
+/// What the provider said to a cancel.
+#[derive(Debug, Clone)]
+pub enum CancelAnswer {
+    /// The payment after the cancel; compare its balance.
+    Canceled(ProviderPayment),
+    /// Nothing was given back.
+    Refused(Decline),
+}
