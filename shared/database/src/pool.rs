@@ -1,0 +1,49 @@
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Executor as _, PgPool};
+
+/// How to reach the database.
+#[derive(Debug, Clone)]
+pub struct PoolSettings {
+    /// `postgres://user:password@host:port/database`.
+    pub url: SecretString,
+    /// The most connections this process opens.
+    pub max_connections: u32,
+    /// Shown in `pg_stat_activity`.
+    pub application_name: String,
+}
+
+/// Opens a pool whose connections defend themselves.
+///
+/// * Time limits live in the session, on the server's side: a client-side timeout around a query would drop a
+///   future that the database has not finished with.
+/// * A connection that comes back is rolled back. sqlx 0.9 can return one inside an open transaction, without
+///   knowing it, when the future that began it was dropped; the next caller's acknowledged write would vanish with it.
+///
+/// # Errors
+/// When the URL does not parse or the first connection fails.
+pub async fn connect(settings: &PoolSettings) -> sqlx::Result<PgPool> {
+    let options: PgConnectOptions = settings.url.expose_secret().parse()?;
+    let options = options.application_name(&settings.application_name).options([
+        ("statement_timeout", "5s"),
+        ("lock_timeout", "2s"),
+        ("idle_in_transaction_session_timeout", "10s"),
+        ("timezone", "UTC"),
+    ]);
+    PgPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .acquire_timeout(Duration::from_secs(3))
+        .test_before_acquire(false) // a round trip per acquire; callers repeat what a dead connection lost
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                // One trip. Outside a transaction it does nothing, and unlike a bare ROLLBACK it does not fill the
+                // server's log with warnings. Inside one it rolls back, or fails, and then the connection is closed.
+                connection.execute("BEGIN; ROLLBACK").await?;
+                Ok(true)
+            })
+        })
+        .connect_with(options)
+        .await
+}
