@@ -1,0 +1,62 @@
+//! How much of the process one client, or all clients together, may take.
+
+use std::time::Duration;
+
+use crate::settings::Env;
+
+/// The limits of one HTTP listener.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// A request's head must be complete this long after its first byte: 5 s.
+    pub header_timeout: Duration,
+    /// A request's body must be complete this long after its head: 10 s.
+    pub body_timeout: Duration,
+    /// A connection may stay open this long without a request: 30 s.
+    pub idle_timeout: Duration,
+    /// Open connections; more wait in the kernel's backlog: 512.
+    pub connections: usize,
+    /// A request's head, in bytes: 16 KiB.
+    pub header_bytes: u32,
+    /// A request's body, in bytes, unless a route sets its own `DefaultBodyLimit`: 16 KiB.
+    pub body_bytes: usize,
+    /// Requests in work at once; more are answered 503: 256.
+    pub in_flight: usize,
+    /// How long a shutdown waits for requests in work: 8 s. Orchestrators kill after 10.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(5),
+            body_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(30),
+            connections: 512,
+            header_bytes: 16 * 1024,
+            body_bytes: 16 * 1024,
+            in_flight: 256,
+            drain: Duration::from_secs(8),
+        }
+    }
+}
+
+impl Limits {
+    /// Reads the limits that depend on the machine and its orchestrator.
+    pub fn read(env: &mut Env) -> Self {
+        let default = Self::default();
+        Self {
+            connections: env.or(
+                "HTTP_CONNECTIONS",
+                default.connections,
+                "open connections per listener; more wait to be accepted",
+            ),
+            in_flight: env.or(
+                "HTTP_IN_FLIGHT",
+                default.in_flight,
+                "requests in work per service; more are answered 503",
+            ),
+            drain: env.or("HTTP_DRAIN", default.drain, "how long a shutdown waits for requests in work"),
+            ..default
+        }
+    }
+}

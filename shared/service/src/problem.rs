@@ -1,0 +1,131 @@
+//! Problem details (RFC 9457): the one shape in which a service says no.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use serde_json::{Map, Value};
+
+/// An error answer in `application/problem+json`.
+///
+/// What goes in here reaches the buyer: no causes, no identifiers that are not theirs.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    status: StatusCode,
+    retry_after: Option<u64>,
+    members: Map<String, Value>,
+}
+
+impl Problem {
+    /// A problem that clients tell apart by `code`, a word that never changes.
+    pub fn new(status: StatusCode, code: &'static str, title: impl Into<Cow<'static, str>>) -> Self {
+        Self::titled(status, title.into()).with("type", format!("urn:jumun:problem:{code}")).with("code", code)
+    }
+
+    /// A problem that its status says all about: `type` is the implied `about:blank`.
+    pub fn of(status: StatusCode) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error");
+        Self::titled(status, Cow::Borrowed(title))
+    }
+
+    /// 422: the request was understood and is not one that this route takes.
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-request", "The request is not valid").detail(detail)
+    }
+
+    /// 404: nothing here, or nothing of yours.
+    pub fn not_found() -> Self {
+        Self::of(StatusCode::NOT_FOUND)
+    }
+
+    /// 500: our fault. The cause belongs in the log.
+    pub fn internal() -> Self {
+        Self::of(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// 503: the same request may succeed after `retry_after`.
+    pub fn unavailable(retry_after: Duration) -> Self {
+        Self::of(StatusCode::SERVICE_UNAVAILABLE).retry_after(retry_after)
+    }
+
+    /// Says what is wrong with this very request.
+    #[must_use]
+    pub fn detail(self, detail: impl Into<String>) -> Self {
+        self.with("detail", detail.into())
+    }
+
+    /// Adds a member of our own, such as the provider's code.
+    #[must_use]
+    pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(member.to_owned(), value.into());
+        self
+    }
+
+    /// Sends `Retry-After`, in whole seconds, at least one.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after.as_secs().max(1));
+        self
+    }
+
+    /// The status it will be sent with.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    fn titled(status: StatusCode, title: Cow<'static, str>) -> Self {
+        Self { status, retry_after: None, members: Map::new() }.with("title", title).with("status", status.as_u16())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let content_type = HeaderValue::from_static("application/problem+json");
+        let body = Value::Object(self.members).to_string();
+        let mut response = (self.status, [(CONTENT_TYPE, content_type)], body).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use serde_json::json;
+
+    use super::*;
+
+    async fn body(response: Response) -> Value {
+        let bytes = to_bytes(response.into_body(), 4096).await.unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_problem_with_a_code_says_all_it_knows() {
+        let response = Problem::new(StatusCode::CONFLICT, "sold-out", "품절되었습니다")
+            .detail("mug: 0 left")
+            .with("errors", json!([{ "field": "items[0]" }]))
+            .into_response();
+        assert_eq!(response.status(), StatusCode::CONFLICT);
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+        assert_eq!(
+            body(response).await,
+            json!({
+                "type": "urn:jumun:problem:sold-out", "code": "sold-out", "status": 409,
+                "title": "품절되었습니다", "detail": "mug: 0 left",
+                "errors": [{ "field": "items[0]" }],
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn a_plain_status_needs_no_type() {
+        let response = Problem::unavailable(Duration::from_millis(10)).into_response();
+        assert_eq!(response.headers()[RETRY_AFTER], "1");
+        assert_eq!(body(response).await, json!({ "title": "Service Unavailable", "status": 503 }));
+    }
+}
