@@ -4,10 +4,24 @@
 //! becomes one transaction (see [`Batcher`]), which is what makes a popular product cheap.
 
 mod batch;
+pub mod claim;
+pub mod customers;
+pub mod orders;
+pub mod payments;
 mod pool;
+pub mod products;
 
 pub use batch::{BatchError, Batcher};
 pub use pool::{PoolSettings, connect};
 
 /// The schema. Migrations only expand: the previous release keeps working while the next one starts.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+
+/// A value that the schema should have made impossible.
+fn decode<T, E: std::error::Error + Send + Sync + 'static>(value: Result<T, E>) -> sqlx::Result<T> {
+    value.map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
+fn decode_text(problem: String) -> sqlx::Error {
+    sqlx::Error::Decode(problem.into())
+}

@@ -1,0 +1,70 @@
+//! Customers and their sessions.
+
+use domain::CustomerId;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+/// SHA-256 of a session cookie.
+pub type TokenHash = [u8; 32];
+
+/// Whoever holds a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Customer {
+    /// Our id.
+    pub id: CustomerId,
+    /// What the payment provider knows the customer by.
+    pub key: Uuid,
+}
+
+/// Finds the customers behind live sessions; `None` for a session that is unknown or over.
+pub async fn find_by_sessions(db: &PgPool, sessions: &[TokenHash]) -> sqlx::Result<Vec<Option<Customer>>> {
+    let hashes: Vec<&[u8]> = sessions.iter().map(<[u8; 32]>::as_slice).collect();
+    let rows = sqlx::query!(
+        r#"
+        SELECT c.id AS "id?", c.customer_key AS "key?"
+        FROM unnest($1::bytea[]) WITH ORDINALITY AS asked (token_hash, ix)
+        LEFT JOIN sessions s ON s.token_hash = asked.token_hash AND s.expires_at > now()
+        LEFT JOIN customers c ON c.id = s.customer_id
+        ORDER BY asked.ix
+        "#,
+        &hashes as &[&[u8]]
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| Some(Customer { id: row.id?.into(), key: row.key? })).collect())
+}
+
+/// Makes a guest for each session: a customer that nobody has a name for yet.
+pub async fn open_guests(db: &PgPool, sessions: &[TokenHash]) -> sqlx::Result<Vec<Customer>> {
+    let hashes: Vec<&[u8]> = sessions.iter().map(<[u8; 32]>::as_slice).collect();
+    let guests: Vec<Customer> =
+        sessions.iter().map(|_| Customer { id: CustomerId::new(), key: Uuid::new_v4() }).collect();
+    let ids: Vec<Uuid> = guests.iter().map(|guest| guest.id.uuid()).collect();
+    let keys: Vec<Uuid> = guests.iter().map(|guest| guest.key).collect();
+    let rows = sqlx::query!(
+        r#"
+        -- A session that exists already was made by this call's first try: its customer is the answer.
+        WITH asked AS (
+            SELECT * FROM unnest($1::bytea[], $2::uuid[], $3::uuid[]) WITH ORDINALITY AS a (token_hash, id, key, ix)
+        ), fresh AS (
+            SELECT a.* FROM asked a WHERE NOT EXISTS (SELECT FROM sessions s WHERE s.token_hash = a.token_hash)
+        ), guest AS (
+            INSERT INTO customers (id, customer_key) SELECT id, key FROM fresh
+        ), opened AS (
+            INSERT INTO sessions (token_hash, customer_id, expires_at)
+            SELECT token_hash, id, now() + interval '180 days' FROM fresh
+        )
+        SELECT coalesce(c.id, a.id) AS "id!", coalesce(c.customer_key, a.key) AS "key!"
+        FROM asked a
+        LEFT JOIN sessions s ON s.token_hash = a.token_hash
+        LEFT JOIN customers c ON c.id = s.customer_id
+        ORDER BY a.ix
+        "#,
+        &hashes as &[&[u8]],
+        &ids,
+        &keys
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| Customer { id: row.id.into(), key: row.key }).collect())
+}

@@ -1,0 +1,307 @@
+//! Payments after the provider was asked: transaction B of the purchase, and what the reconciler needs.
+
+use chrono::{DateTime, Utc};
+use domain::{Attempt, Deposit, Order, Payment, PaymentId, PaymentState, Settlement, Won};
+use secrecy::ExposeSecret as _;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::orders::{StateColumns, state};
+use crate::{decode, decode_text};
+
+/// A decision to write down.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// The payment's state before the decision: only the first of two deciders wins.
+    pub from: &'static str,
+    /// What it is now, and what to announce.
+    pub settlement: Settlement,
+    /// W3C trace context for the event.
+    pub traceparent: Option<String>,
+}
+
+/// Writes decisions down: payment, order, stock given back, event, all or nothing. Answers `false` for a payment
+/// that was no longer in the state the decision was made from: load it and decide again. Safe to repeat.
+pub async fn settle(db: &PgPool, verdicts: &[Verdict]) -> sqlx::Result<Vec<bool>> {
+    let mut column = SettleColumns::default();
+    for verdict in verdicts {
+        column.push(verdict)?;
+    }
+    sqlx::query_scalar!(
+        r#"
+        WITH decided AS (
+            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::text[],
+                    $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[], $15::uuid[], $16::text[], $17::text[], $18::text[])
+                WITH ORDINALITY AS d (payment_id, order_id, from_status, status, order_status, approved_at, method, receipt_url,
+                    decline_code, decline_message, deposit_bank, deposit_account, deposit_due_at, deposit_secret,
+                    event_id, event_type, event_data, traceparent, ix)
+        ), returning_stock AS MATERIALIZED (
+            SELECT d.ix, l.product_id, l.quantity FROM decided d JOIN order_lines l USING (order_id)
+            WHERE d.order_status IN ('pending', 'canceled', 'expired')
+        ), shelf AS MATERIALIZED (
+            SELECT product_id FROM stock WHERE product_id IN (SELECT product_id FROM returning_stock)
+            ORDER BY product_id FOR NO KEY UPDATE
+        ), held AS MATERIALIZED (
+            -- Stock, then orders, then payments: the lock order of the whole schema.
+            SELECT id FROM orders WHERE id IN (SELECT order_id FROM decided) AND (SELECT count(*) FROM shelf) >= 0
+            ORDER BY id FOR NO KEY UPDATE
+        ), settled AS (
+            -- The row is read again under its lock: of two deciders the second finds another status and changes nothing.
+            UPDATE payments p
+            SET status = d.status, approved_at = d.approved_at, method = coalesce(d.method, p.method),
+                receipt_url = coalesce(d.receipt_url, p.receipt_url),
+                decline_code = d.decline_code, decline_message = d.decline_message,
+                deposit_bank = coalesce(d.deposit_bank, p.deposit_bank),
+                deposit_account = coalesce(d.deposit_account, p.deposit_account),
+                deposit_due_at = coalesce(d.deposit_due_at, p.deposit_due_at),
+                deposit_secret = coalesce(d.deposit_secret, p.deposit_secret),
+                attention = NULL,
+                next_check_at = CASE d.status WHEN 'awaiting_deposit' THEN d.deposit_due_at END,
+                checks = 0,
+                settled_at = CASE d.status WHEN 'awaiting_deposit' THEN NULL ELSE now() END
+            FROM decided d JOIN held h ON h.id = d.order_id
+            WHERE p.id = d.payment_id AND p.status = d.from_status
+            RETURNING d.ix
+        ), moved AS (
+            UPDATE orders o
+            SET status = d.order_status, paid_at = d.approved_at, updated_at = now(),
+                payment_key = CASE WHEN d.order_status IN ('pending', 'canceled', 'expired') THEN NULL ELSE o.payment_key END
+            FROM decided d JOIN settled USING (ix)
+            WHERE o.id = d.order_id
+        ), returned AS (
+            UPDATE stock s SET reserved = s.reserved - r.quantity
+            FROM (SELECT r.product_id, sum(r.quantity)::int AS quantity FROM returning_stock r JOIN settled USING (ix) GROUP BY 1) r
+            WHERE s.product_id = r.product_id
+        ), announced AS (
+            INSERT INTO outbox (id, type, order_id, payment_id, data, traceparent)
+            SELECT d.event_id, d.event_type, d.order_id, d.payment_id, d.event_data, d.traceparent
+            FROM decided d JOIN settled USING (ix)
+            WHERE d.event_id IS NOT NULL
+        )
+        SELECT s.ix IS NOT NULL AS "settled!" FROM decided d LEFT JOIN settled s USING (ix) ORDER BY d.ix
+        "#,
+        &column.payments,
+        &column.orders,
+        &column.from,
+        &column.statuses,
+        &column.order_statuses,
+        &column.approved_at as &[Option<DateTime<Utc>>],
+        &column.methods as &[Option<String>],
+        &column.receipts as &[Option<String>],
+        &column.decline_codes as &[Option<String>],
+        &column.decline_messages as &[Option<String>],
+        &column.banks as &[Option<String>],
+        &column.accounts as &[Option<String>],
+        &column.due_at as &[Option<DateTime<Utc>>],
+        &column.secrets as &[Option<String>],
+        &column.event_ids as &[Option<Uuid>],
+        &column.event_types as &[Option<String>],
+        &column.event_data as &[Option<String>],
+        &column.traces as &[Option<String>]
+    )
+    .fetch_all(db)
+    .await
+}
+
+#[derive(Default)]
+struct SettleColumns {
+    payments: Vec<Uuid>,
+    orders: Vec<Uuid>,
+    from: Vec<String>,
+    statuses: Vec<String>,
+    order_statuses: Vec<String>,
+    approved_at: Vec<Option<DateTime<Utc>>>,
+    methods: Vec<Option<String>>,
+    receipts: Vec<Option<String>>,
+    decline_codes: Vec<Option<String>>,
+    decline_messages: Vec<Option<String>>,
+    banks: Vec<Option<String>>,
+    accounts: Vec<Option<String>>,
+    due_at: Vec<Option<DateTime<Utc>>>,
+    secrets: Vec<Option<String>>,
+    event_ids: Vec<Option<Uuid>>,
+    event_types: Vec<Option<String>>,
+    event_data: Vec<Option<String>>,
+    traces: Vec<Option<String>>,
+}
+
+impl SettleColumns {
+    fn push(&mut self, verdict: &Verdict) -> sqlx::Result<()> {
+        let Settlement { order, payment, event } = &verdict.settlement;
+        self.payments.push(payment.id.uuid());
+        self.orders.push(order.id.uuid());
+        self.from.push(verdict.from.to_owned());
+        self.statuses.push(payment.state.name().to_owned());
+        self.order_statuses.push(order.state.name().to_owned());
+        let (mut approval, mut decline, mut deposit) = (None, None, None);
+        match &payment.state {
+            PaymentState::Done(done) => approval = Some(done),
+            PaymentState::Declined(refusal) => decline = Some(refusal),
+            PaymentState::AwaitingDeposit(account) => deposit = Some(account),
+            PaymentState::Confirming | PaymentState::Canceled => {}
+        }
+        self.approved_at.push(approval.map(|a| a.approved_at));
+        self.methods.push(approval.and_then(|a| a.method.clone()));
+        self.receipts.push(approval.and_then(|a| a.receipt_url.clone()));
+        self.decline_codes.push(decline.map(|d| d.code.clone()));
+        self.decline_messages.push(decline.map(|d| d.message.clone()));
+        self.banks.push(deposit.map(|d| d.bank.clone()));
+        self.accounts.push(deposit.map(|d| d.account.clone()));
+        self.due_at.push(deposit.map(|d| d.due_at));
+        self.secrets.push(deposit.and_then(|d| d.secret.as_ref()).map(|s| s.expose_secret().to_owned()));
+        self.event_ids.push(event.as_ref().map(|e| e.id().uuid()));
+        self.event_types.push(event.as_ref().map(|e| e.event_type().name().to_owned()));
+        let data = event.as_ref().map(domain::Event::body).transpose();
+        self.event_data.push(data.map_err(|error| sqlx::Error::Encode(Box::new(error)))?);
+        self.traces.push(verdict.traceparent.clone());
+        Ok(())
+    }
+}
+
+/// A payment whose outcome is open, as the database knows it.
+#[derive(Debug, Clone)]
+pub struct OpenPayment {
+    /// The order and the payment.
+    pub attempt: Attempt,
+    /// W3C trace context of the click.
+    pub traceparent: Option<String>,
+    /// The database's time when this was read.
+    pub at: DateTime<Utc>,
+    /// How often the provider was asked about it so far.
+    pub checks: i16,
+}
+
+/// Takes up to `limit` payments that are due to be asked about, and puts each off until its next turn: 20 s after
+/// the confirm, then 1, 2, 4, 8, 11 minutes, then hourly for a day, then daily. `pace` stretches (or, in tests,
+/// shrinks) the schedule. Two reconcilers get different payments.
+pub async fn take_due(db: &PgPool, limit: i64, pace: f64) -> sqlx::Result<Vec<OpenPayment>> {
+    sqlx::query_as!(
+        OpenRow,
+        r#"
+        WITH due AS MATERIALIZED (
+            SELECT id FROM payments WHERE next_check_at <= now()
+            ORDER BY next_check_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+        ), taken AS (
+            UPDATE payments p
+            SET checks = p.checks + 1,
+                next_check_at = now() + $2 * CASE
+                    WHEN p.checks < 6 THEN make_interval(secs => (ARRAY[20, 60, 120, 240, 480, 660])[p.checks + 1])
+                    WHEN p.checks < 30 THEN interval '1 hour'
+                    ELSE interval '1 day' END
+            FROM due WHERE p.id = due.id
+            RETURNING p.*
+        )
+        SELECT p.id, p.attempt, p.payment_key, p.payment_type, p.amount, p.status AS payment_status, p.asked_at, p.checks,
+            p.traceparent, p.deposit_bank, p.deposit_account, p.deposit_due_at,
+            o.id AS order_id, o.customer_id, o.name, o.status AS order_status, o.attempts, o.paid_at, o.refunded_amount,
+            now() AS "at!"
+        FROM taken p JOIN orders o ON o.id = p.order_id
+        "#,
+        limit,
+        pace
+    )
+    .fetch_all(db)
+    .await?
+    .into_iter()
+    .map(OpenPayment::try_from)
+    .collect()
+}
+
+/// The payment, if its outcome is still open.
+pub async fn find_open(db: &PgPool, id: PaymentId) -> sqlx::Result<Option<OpenPayment>> {
+    sqlx::query_as!(
+        OpenRow,
+        r#"
+        SELECT p.id, p.attempt, p.payment_key, p.payment_type, p.amount, p.status AS payment_status, p.asked_at, p.checks,
+            p.traceparent, p.deposit_bank, p.deposit_account, p.deposit_due_at,
+            o.id AS order_id, o.customer_id, o.name, o.status AS order_status, o.attempts, o.paid_at, o.refunded_amount,
+            now() AS "at!"
+        FROM payments p JOIN orders o ON o.id = p.order_id
+        WHERE p.id = $1 AND p.status IN ('confirming', 'awaiting_deposit')
+        "#,
+        id.uuid()
+    )
+    .fetch_optional(db)
+    .await?
+    .map(OpenPayment::try_from)
+    .transpose()
+}
+
+/// Notes why a person has to look at a payment that evidence alone cannot settle. It keeps being asked about.
+pub async fn call_for_attention(db: &PgPool, id: PaymentId, why: &str) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE payments SET attention = $2 WHERE id = $1", id.uuid(), why).execute(db).await?;
+    Ok(())
+}
+
+struct OpenRow {
+    id: Uuid,
+    attempt: i16,
+    payment_key: String,
+    payment_type: String,
+    amount: i64,
+    payment_status: String,
+    asked_at: DateTime<Utc>,
+    checks: i16,
+    traceparent: Option<String>,
+    deposit_bank: Option<String>,
+    deposit_account: Option<String>,
+    deposit_due_at: Option<DateTime<Utc>>,
+    order_id: Uuid,
+    customer_id: Uuid,
+    name: String,
+    order_status: String,
+    attempts: i16,
+    paid_at: Option<DateTime<Utc>>,
+    refunded_amount: i64,
+    at: DateTime<Utc>,
+}
+
+impl TryFrom<OpenRow> for OpenPayment {
+    type Error = sqlx::Error;
+    fn try_from(row: OpenRow) -> sqlx::Result<Self> {
+        let id = PaymentId::from(row.id);
+        let amount = decode(Won::new(row.amount))?;
+        let order_state = state(&StateColumns {
+            status: &row.order_status,
+            payment: Some(id),
+            paid_at: row.paid_at,
+            due_at: row.deposit_due_at,
+            refunded: row.refunded_amount,
+        })?;
+        let state = match (row.payment_status.as_str(), row.deposit_due_at) {
+            ("confirming", _) => PaymentState::Confirming,
+            ("awaiting_deposit", Some(due_at)) => PaymentState::AwaitingDeposit(Deposit {
+                bank: row.deposit_bank.unwrap_or_default(),
+                account: row.deposit_account.unwrap_or_default(),
+                due_at,
+                secret: None, // compared in the database when a webhook repeats it
+            }),
+            (other, _) => return Err(decode_text(format!("a {other} payment is not open"))),
+        };
+        Ok(Self {
+            attempt: Attempt {
+                order: Order {
+                    id: row.order_id.into(),
+                    customer: row.customer_id.into(),
+                    name: row.name,
+                    amount, // an attempt is always for the order's frozen amount
+                    attempts: row.attempts,
+                    state: order_state,
+                },
+                payment: Payment {
+                    id,
+                    order: row.order_id.into(),
+                    attempt: row.attempt,
+                    key: decode(row.payment_key.try_into())?,
+                    amount,
+                    payment_type: row.payment_type,
+                    asked_at: row.asked_at,
+                    state,
+                },
+            },
+            traceparent: row.traceparent,
+            at: row.at,
+            checks: row.checks,
+        })
+    }
+}
