@@ -11,10 +11,13 @@ CREATE TABLE outbox (
     data         text NOT NULL,
     traceparent  text,
     occurred_at  timestamptz NOT NULL DEFAULT now(),
+    -- While a relay is publishing it, and for a while after a failure: not before this time by any other.
+    claimed_until timestamptz,
     published_at timestamptz
 ) WITH (fillfactor = 80);
 CREATE INDEX outbox_unpublished ON outbox (occurred_at) WHERE published_at IS NULL;
 CREATE INDEX outbox_order ON outbox (order_id);
+CREATE INDEX outbox_age ON outbox USING brin (occurred_at);
 
 -- What each consumer has already acted upon.
 CREATE TABLE inbox (
@@ -40,7 +43,8 @@ CREATE TABLE deliveries (
     due_at       timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT deliveries_dedup UNIQUE (subscription, dedup_key)
 ) WITH (fillfactor = 70);
-CREATE INDEX deliveries_due ON deliveries (due_at);
+-- By subscription first: the backlog of one must not be waded through to find what is due for another.
+CREATE INDEX deliveries_due ON deliveries (subscription, due_at);
 
 -- Where a customer is reached.
 CREATE TABLE messaging_tokens (

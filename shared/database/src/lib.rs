@@ -6,7 +6,9 @@
 mod batch;
 pub mod claim;
 pub mod customers;
+pub mod deliveries;
 pub mod orders;
+pub mod outbox;
 pub mod payments;
 mod pool;
 pub mod products;

@@ -1,0 +1,160 @@
+//! The outbox: events that committed together with what they announce, on their way to the message engine.
+
+use std::time::Duration;
+
+use domain::{EventEnvelope, EventId, EventType};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+/// Takes up to `limit` unpublished events, oldest first, and keeps other relays from them for `claim`.
+/// Whoever publishes them calls [`mark_published`]; what is not marked by then is taken again.
+pub async fn claim(pool: &PgPool, limit: i64, claim: Duration) -> sqlx::Result<Vec<EventEnvelope>> {
+    let rows = sqlx::query!(
+        r#"
+        -- A claim that a crash of the server forgets is only a second publish: no need to wait for the disk.
+        WITH unflushed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
+        next AS MATERIALIZED (
+            SELECT id FROM outbox
+            WHERE published_at IS NULL AND (claimed_until IS NULL OR claimed_until <= now())
+            ORDER BY occurred_at LIMIT $1
+            FOR NO KEY UPDATE SKIP LOCKED
+        )
+        UPDATE outbox SET claimed_until = now() + make_interval(secs => $2)
+        FROM next, unflushed WHERE outbox.id = next.id
+        RETURNING outbox.id, outbox.type AS event_type, outbox.order_id, outbox.data, outbox.traceparent,
+            outbox.occurred_at
+        "#,
+        limit,
+        claim.as_secs_f64(),
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(EventEnvelope {
+                id: row.id.into(),
+                event_type: event_type(&row.event_type)?,
+                order: row.order_id.into(),
+                occurred_at: row.occurred_at,
+                data: row.data,
+                traceparent: row.traceparent,
+            })
+        })
+        .collect()
+}
+
+fn event_type(name: &str) -> sqlx::Result<EventType> {
+    EventType::parse(name).ok_or_else(|| crate::decode_text(format!("no event type {name}")))
+}
+
+/// Notes that the engine has these events for good. Safe to repeat, also by a relay whose claim ran out.
+pub async fn mark_published(pool: &PgPool, ids: &[EventId]) -> sqlx::Result<()> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    sqlx::query!(
+        "-- Forgotten in a crash, it is only a second publish.
+        WITH unflushed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+        UPDATE outbox SET published_at = now(), claimed_until = NULL
+        FROM unflushed WHERE id = ANY($1) AND published_at IS NULL",
+        &ids,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// What the message engine has not acknowledged yet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Backlog {
+    /// How many events.
+    pub unpublished: i64,
+    /// How long the oldest of them has waited.
+    pub oldest: Duration,
+}
+
+/// Counts what waits to be published.
+pub async fn backlog(pool: &PgPool) -> sqlx::Result<Backlog> {
+    let row = sqlx::query!(
+        r#"SELECT count(*) AS "unpublished!",
+            coalesce(extract(epoch FROM now() - min(occurred_at)), 0)::float8 AS "oldest!"
+        FROM outbox WHERE published_at IS NULL"#
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Backlog { unpublished: row.unpublished, oldest: Duration::from_secs_f64(row.oldest.max(0.0)) })
+}
+
+/// Few enough rows to hold nobody up.
+const SLICE: i64 = 1_000;
+
+/// Deletes events that were published and happened longer ago than `age`, in slices of their own transaction.
+/// Returns how many.
+pub async fn prune(pool: &PgPool, age: Duration) -> sqlx::Result<u64> {
+    let mut pruned = 0;
+    loop {
+        let slice = sqlx::query!(
+            "DELETE FROM outbox WHERE id IN (
+                SELECT id FROM outbox
+                WHERE occurred_at < now() - make_interval(secs => $1) AND published_at IS NOT NULL
+                LIMIT $2 FOR UPDATE SKIP LOCKED)",
+            age.as_secs_f64(),
+            SLICE,
+        )
+        .execute(pool)
+        .await?
+        .rows_affected();
+        pruned += slice;
+        if slice < SLICE.unsigned_abs() {
+            return Ok(pruned);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn ids(events: &[EventEnvelope]) -> Vec<EventId> {
+        events.iter().map(|event| event.id).collect()
+    }
+
+    #[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../fixtures/announced_payments.sql"))]
+    async fn two_relays_share_the_events_and_none_is_skipped(pool: PgPool) {
+        let (one, other) = tokio::join!(claim(&pool, 200, MINUTE), claim(&pool, 200, MINUTE));
+        let mut all = ids(&one.unwrap());
+        all.extend(ids(&other.unwrap()));
+        assert!(all.len() >= 200);
+        all.extend(ids(&claim(&pool, 200, MINUTE).await.unwrap()));
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 250);
+        assert!(claim(&pool, 200, MINUTE).await.unwrap().is_empty());
+    }
+
+    #[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../fixtures/announced_payments.sql"))]
+    async fn what_is_not_marked_is_taken_again(pool: PgPool) {
+        let first = claim(&pool, 10, Duration::ZERO).await.unwrap();
+        let mut again = claim(&pool, 10, MINUTE).await.unwrap();
+        let mut oldest = first.clone();
+        for events in [&mut oldest, &mut again] {
+            events.sort_by_key(|event| event.occurred_at);
+        }
+        assert_eq!(oldest, again);
+
+        mark_published(&pool, &ids(&first)).await.unwrap();
+        mark_published(&pool, &ids(&first)).await.unwrap();
+        let left = backlog(&pool).await.unwrap();
+        assert_eq!(left.unpublished, 240);
+        assert!(left.oldest >= Duration::from_secs(50), "{left:?}");
+    }
+
+    #[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../fixtures/announced_payments.sql"))]
+    async fn only_old_published_events_are_pruned(pool: PgPool) {
+        let published = ids(&claim(&pool, 100, MINUTE).await.unwrap());
+        mark_published(&pool, &published).await.unwrap();
+        assert_eq!(prune(&pool, 60 * MINUTE).await.unwrap(), 0);
+        assert_eq!(prune(&pool, Duration::from_secs(30)).await.unwrap(), 100);
+        assert_eq!(backlog(&pool).await.unwrap().unpublished, 150);
+    }
+}
