@@ -65,16 +65,16 @@ impl Activity {
     }
 
     pub(crate) fn judge(&self, now: Instant, limits: &Limits) -> Verdict {
-        let phase = *self.phase();
-        // A head that begins right after this look is due no earlier than this.
-        let next_head = now + limits.header_timeout;
-        match phase {
-            Phase::Head { since } if since + limits.header_timeout <= now => Verdict::SlowHead,
-            Phase::Head { since } => Verdict::LookAgain(since + limits.header_timeout),
-            Phase::Busy { .. } => Verdict::LookAgain(next_head),
-            Phase::Idle { since, .. } if since + limits.idle_timeout <= now => Verdict::Idle,
-            Phase::Idle { since, .. } => Verdict::LookAgain(next_head.min(since + limits.idle_timeout)),
+        let soonest = now + limits.shortest_wait();
+        let (due, verdict) = match *self.phase() {
+            Phase::Head { since } => (since + limits.header_timeout, Verdict::SlowHead),
+            Phase::Idle { since, .. } => (since + limits.idle_timeout, Verdict::Idle),
+            Phase::Busy { .. } => return Verdict::LookAgain(soonest),
+        };
+        if due <= now {
+            return verdict;
         }
+        Verdict::LookAgain(due.min(soonest))
     }
 
     fn bytes_arrived(&self) {

@@ -3,20 +3,20 @@
 //! A service reads its [`settings`] once, starts [`telemetry`], builds a router, wraps it in
 //! [`layers::standard`], merges [`health::routes`] and hands it to [`serve::run`].
 
-pub mod extract;
 pub mod health;
 pub mod layers;
-pub mod limits;
-pub mod problem;
 pub mod serve;
 pub mod settings;
 pub mod telemetry;
-pub mod trace_parent;
 
 mod connection;
+mod extract;
+mod limits;
+mod problem;
+mod trace_parent;
 
 pub use extract::{ApiBytes, ApiJson, ApiPath, ApiQuery};
 pub use limits::Limits;
 pub use problem::Problem;
 pub use settings::{Env, Mode};
-pub use trace_parent::TraceParent;
+pub use trace_parent::{InvalidTraceParent, TraceParent};

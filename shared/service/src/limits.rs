@@ -41,6 +41,11 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Nothing that begins now breaks a limit on time any earlier.
+    pub(crate) fn shortest_wait(&self) -> Duration {
+        self.header_timeout.min(self.idle_timeout)
+    }
+
     /// Reads the limits that depend on the machine and its orchestrator.
     pub fn read(env: &mut Env) -> Self {
         let default = Self::default();
