@@ -72,7 +72,8 @@ CREATE TABLE push_attempts (
     order_id   uuid NOT NULL,
     status     text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'sent', 'gone', 'gave_up')),
     attempts   integer NOT NULL DEFAULT 0,
-    -- Answers that never came: each may have been a notification on the phone.
+    -- Answers that never came, or left it open: each may have been a notification on the phone.
+    -- Counted with the attempt and taken back by a clear answer, so that a crash in between stays counted.
     unknowns   integer NOT NULL DEFAULT 0,
     -- Not before this time; while a sender holds it, the end of its lease. Set exactly while pending.
     due_at     timestamptz DEFAULT now(),
@@ -103,5 +104,5 @@ CREATE TABLE dead_letters (
     CONSTRAINT dead_letters_resolved CHECK ((status = 'open') = (resolved_at IS NULL))
 );
 CREATE INDEX dead_letters_open ON dead_letters (received_at) WHERE status = 'open';
--- The engine may forward the same message more than once.
-CREATE UNIQUE INDEX dead_letters_once ON dead_letters (source, message_id) WHERE message_id IS NOT NULL;
+-- The engine may deliver the same message more than once. The id alone is not enough: Google's emulator starts again at 1.
+CREATE UNIQUE INDEX dead_letters_once ON dead_letters (source, message_id, sha256(data)) WHERE message_id IS NOT NULL;

@@ -6,12 +6,17 @@
 mod batch;
 pub mod claim;
 pub mod customers;
+pub mod dead_letters;
 pub mod deliveries;
+pub mod inbox;
+pub mod messaging_tokens;
 pub mod orders;
 pub mod outbox;
 pub mod payments;
 mod pool;
 pub mod products;
+pub mod push_attempts;
+pub mod stock;
 
 pub use batch::{BatchError, Batcher};
 pub use pool::{PoolSettings, connect};

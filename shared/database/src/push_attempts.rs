@@ -1,0 +1,310 @@
+//! Notifications to phones: one row per event and device, planned in the inbox's statement and sent outside any.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use domain::{DeviceId, DeviceToken, EventId, EventType, OrderId, TokenKind, Won};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::inbox::Outcome;
+use crate::messaging_tokens::Locale;
+use crate::{decode, decode_text};
+
+/// An event that a consumer is to tell the buyer about.
+#[derive(Debug, Clone)]
+pub struct Notice {
+    /// Who claims it.
+    pub consumer: String,
+    /// The event.
+    pub event: EventId,
+    /// What it must have announced.
+    pub event_type: EventType,
+}
+
+/// Plans one attempt per device of the buyer, once per notice. Answers in order. Safe to repeat.
+pub async fn plan(db: &PgPool, notices: &[Notice]) -> sqlx::Result<Vec<Outcome>> {
+    let consumers: Vec<String> = notices.iter().map(|notice| notice.consumer.clone()).collect();
+    let events: Vec<Uuid> = notices.iter().map(|notice| notice.event.uuid()).collect();
+    let types: Vec<String> = notices.iter().map(|notice| notice.event_type.name().to_owned()).collect();
+    sqlx::query_scalar!(
+        r#"
+        WITH asked AS MATERIALIZED (
+            -- An event may come twice in one batch; only the first of them can claim it.
+            SELECT consumer, id, type, ix, row_number() OVER (PARTITION BY consumer, id ORDER BY ix) = 1 AS first
+            FROM unnest($1::text[], $2::uuid[], $3::text[]) WITH ORDINALITY AS a (consumer, id, type, ix)
+        ), news AS MATERIALIZED (
+            -- The message is only a hint: what counts is what we announced ourselves. Money that came and has gone
+            -- back since did come.
+            SELECT a.consumer, e.id AS event_id, o.id AS order_id, o.customer_id,
+                e.type <> 'checkout-success' OR o.paid_at IS NOT NULL AS earned
+            FROM asked a
+            JOIN outbox e ON e.id = a.id AND e.type = a.type
+            JOIN orders o ON o.id = e.order_id
+            WHERE a.first
+        ), claimed AS (
+            -- Waits for a twin that is under way elsewhere. In order, so that two batches cannot wait for each other.
+            INSERT INTO inbox (consumer, event_id)
+            SELECT consumer, event_id FROM news WHERE earned ORDER BY consumer, event_id
+            ON CONFLICT DO NOTHING
+            RETURNING consumer, event_id
+        ), planned AS (
+            INSERT INTO push_attempts (event_id, device_id, order_id)
+            SELECT n.event_id, t.id, n.order_id
+            FROM claimed JOIN news n USING (consumer, event_id) JOIN messaging_tokens t ON t.customer_id = n.customer_id
+            ON CONFLICT DO NOTHING
+        )
+        SELECT CASE
+            WHEN a.first AND c.event_id IS NOT NULL THEN 'done'
+            WHEN n.earned THEN 'duplicate'
+            WHEN EXISTS (SELECT FROM inbox i WHERE i.consumer = a.consumer AND i.event_id = a.id) THEN 'duplicate'
+            WHEN n.event_id IS NULL THEN 'unknown'
+            ELSE 'not_paid'
+        END AS "outcome!: Outcome"
+        FROM asked a
+        LEFT JOIN news n ON n.consumer = a.consumer AND n.event_id = a.id
+        LEFT JOIN claimed c ON c.consumer = a.consumer AND c.event_id = a.id
+        ORDER BY a.ix
+        "#,
+        &consumers,
+        &events,
+        &types
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// One attempt, to be carried out by whoever leased it.
+#[derive(Debug, Clone)]
+pub struct Leased {
+    /// Which attempt this is.
+    pub lease: Lease,
+    /// Which try of it, from 1.
+    pub attempt: i32,
+    /// The order it is about.
+    pub order: OrderId,
+    /// What happened to it.
+    pub event_type: EventType,
+    /// What the buyer knows the order by.
+    pub order_name: String,
+    /// What the order costs.
+    pub amount: Won,
+    /// Why the payment failed, in the provider's words.
+    pub decline_message: Option<String>,
+    /// Where the device is reached. It belonged to the buyer when the lease was made.
+    pub token: DeviceToken,
+    /// What it speaks.
+    pub locale: Locale,
+    /// How long ago it was planned.
+    pub age: Duration,
+}
+
+/// The right to record the outcome of one attempt.
+#[derive(Debug, Clone, Copy)]
+pub struct Lease {
+    /// The event.
+    pub event: EventId,
+    /// The device.
+    pub device: DeviceId,
+    /// When it was made, by the database's clock.
+    pub at: DateTime<Utc>,
+    /// When it ends. Also tells it from every other lease of the attempt.
+    pub until: DateTime<Utc>,
+}
+
+/// Takes up to `limit` attempts that are due, for no longer than `lease`. Attempts whose device is gone, or belongs
+/// to another customer by now, end here.
+pub async fn lease(db: &PgPool, limit: i64, lease: Duration) -> sqlx::Result<Vec<Leased>> {
+    let rows = sqlx::query!(
+        r#"
+        WITH due AS MATERIALIZED (
+            SELECT event_id, device_id FROM push_attempts
+            WHERE due_at <= now()
+            ORDER BY due_at LIMIT $1
+            FOR UPDATE SKIP LOCKED
+        ), ready AS MATERIALIZED (
+            SELECT d.event_id, d.device_id, e.type, o.name, o.amount, p.decline_message, t.kind, t.token, t.locale
+            FROM due d
+            JOIN outbox e ON e.id = d.event_id
+            JOIN orders o ON o.id = e.order_id
+            -- Whose device it is counts now, not when the attempt was planned.
+            JOIN messaging_tokens t ON t.id = d.device_id AND t.customer_id = o.customer_id
+            LEFT JOIN payments p ON p.id = e.payment_id AND e.type = 'checkout-failed'
+        ), leased AS (
+            UPDATE push_attempts a SET
+                attempts = a.attempts + (r.token IS NOT NULL)::int,
+                unknowns = a.unknowns + (r.token IS NOT NULL)::int,
+                status = CASE WHEN r.token IS NULL THEN 'gone' ELSE 'pending' END,
+                due_at = CASE WHEN r.token IS NOT NULL THEN now() + make_interval(secs => $2) END,
+                last_error = CASE WHEN r.token IS NULL THEN 'the buyer no longer has this device' ELSE a.last_error END
+            FROM due d LEFT JOIN ready r USING (event_id, device_id)
+            WHERE a.event_id = d.event_id AND a.device_id = d.device_id
+            RETURNING a.event_id, a.device_id, a.order_id, a.attempts, a.due_at, extract(epoch FROM now() - a.at)::float8 AS age,
+                r.type, r.name, r.amount, r.decline_message, r.kind, r.token, r.locale
+        )
+        SELECT event_id, device_id, order_id, attempts, now() AS "leased_at!", due_at AS "until!", age AS "age!", type AS "event_type!",
+            name AS "name!", amount AS "amount!", decline_message, kind AS "kind!", token AS "token!", locale AS "locale!: Locale"
+        FROM leased WHERE token IS NOT NULL
+        "#,
+        limit,
+        lease.as_secs_f64()
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Leased {
+                lease: Lease {
+                    event: row.event_id.into(),
+                    device: row.device_id.into(),
+                    at: row.leased_at,
+                    until: row.until,
+                },
+                attempt: row.attempts,
+                order: row.order_id.into(),
+                event_type: EventType::parse(&row.event_type).ok_or_else(|| decode_text(row.event_type))?,
+                order_name: row.name,
+                amount: decode(Won::new(row.amount))?,
+                decline_message: row.decline_message,
+                token: DeviceToken {
+                    kind: TokenKind::parse(&row.kind).ok_or_else(|| decode_text(row.kind))?,
+                    token: row.token.into(),
+                },
+                locale: row.locale,
+                age: Duration::from_secs_f64(row.age.max(0.0)),
+            })
+        })
+        .collect()
+}
+
+/// What became of a leased attempt.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// Which attempt.
+    pub lease: Lease,
+    /// What is next for it.
+    pub next: Next,
+    /// The notification is certainly on the phone or certainly not.
+    pub certain: bool,
+    /// What went wrong, for people who look at the table. Never the token.
+    pub error: Option<String>,
+}
+
+/// What is next for an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing: the provider took it.
+    Sent,
+    /// Nothing: there is no such device, and its token goes too unless it was registered again meanwhile.
+    Gone,
+    /// Nothing: trying again is useless, or too late.
+    GaveUp,
+    /// Another try.
+    Retry {
+        /// Not before this has passed.
+        after: Duration,
+    },
+}
+
+impl Next {
+    const fn status(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Gone => "gone",
+            Self::GaveUp => "gave_up",
+            Self::Retry { .. } => "pending",
+        }
+    }
+
+    const fn wait(self) -> Option<f64> {
+        match self {
+            Self::Retry { after } => Some(after.as_secs_f64()),
+            Self::Sent | Self::Gone | Self::GaveUp => None,
+        }
+    }
+}
+
+/// Writes down what became of attempts. Answers in order whether the lease still counted. Safe to repeat.
+pub async fn record(db: &PgPool, results: &[Recorded]) -> sqlx::Result<Vec<bool>> {
+    let events: Vec<Uuid> = results.iter().map(|result| result.lease.event.uuid()).collect();
+    let devices: Vec<Uuid> = results.iter().map(|result| result.lease.device.uuid()).collect();
+    let leased_at: Vec<DateTime<Utc>> = results.iter().map(|result| result.lease.at).collect();
+    let until: Vec<DateTime<Utc>> = results.iter().map(|result| result.lease.until).collect();
+    let statuses: Vec<String> = results.iter().map(|result| result.next.status().to_owned()).collect();
+    let waits: Vec<Option<f64>> = results.iter().map(|result| result.next.wait()).collect();
+    let certain: Vec<bool> = results.iter().map(|result| result.certain).collect();
+    let errors: Vec<Option<String>> = results.iter().map(|result| result.error.clone()).collect();
+    sqlx::query_scalar!(
+        r#"
+        WITH result AS MATERIALIZED (
+            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::float8[], $7::bool[], $8::text[])
+                WITH ORDINALITY AS r (event_id, device_id, leased_at, until, status, wait, certain, error, ix)
+        ), recorded AS (
+            -- Only the newest lease may say how it ended, once: an older one may come back from the dead.
+            UPDATE push_attempts a SET
+                status = r.status,
+                due_at = now() + make_interval(secs => r.wait),
+                unknowns = a.unknowns - r.certain::int,
+                last_error = r.error
+            FROM result r
+            WHERE a.event_id = r.event_id AND a.device_id = r.device_id AND a.due_at = r.until
+            RETURNING r.ix, r.device_id, r.status, r.leased_at
+        ), device AS MATERIALIZED (
+            -- In id order, so that two batches cannot wait for each other.
+            SELECT t.id, r.status
+            FROM messaging_tokens t JOIN recorded r ON r.device_id = t.id
+            WHERE CASE r.status
+                -- A registration since then is news that the provider's answer did not know of.
+                WHEN 'gone' THEN t.updated_at <= r.leased_at
+                -- Read by nobody who needs it to the hour, and a write that most notifications are spared.
+                WHEN 'sent' THEN t.last_success_at IS NULL OR t.last_success_at < now() - interval '1 day'
+            END
+            ORDER BY t.id FOR UPDATE OF t
+        ), reached AS (
+            UPDATE messaging_tokens SET last_success_at = now() WHERE id IN (SELECT id FROM device WHERE status = 'sent')
+        ), forgotten AS (
+            DELETE FROM messaging_tokens WHERE id IN (SELECT id FROM device WHERE status = 'gone')
+        )
+        SELECT recorded.ix IS NOT NULL AS "counted!" FROM result LEFT JOIN recorded USING (ix) ORDER BY result.ix
+        "#,
+        &events,
+        &devices,
+        &leased_at,
+        &until,
+        &statuses,
+        &waits as &[Option<f64>],
+        &certain,
+        &errors as &[Option<String>]
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Attempts that tell a buyer of money that never came, or of an order that does not exist.
+pub async fn unearned(db: &PgPool) -> sqlx::Result<Vec<(EventId, DeviceId)>> {
+    sqlx::query!(
+        r#"
+        SELECT a.event_id, a.device_id
+        FROM push_attempts a
+        LEFT JOIN orders o ON o.id = a.order_id
+        LEFT JOIN outbox e ON e.id = a.event_id
+        WHERE o.id IS NULL OR (e.type = 'checkout-success' AND o.paid_at IS NULL)
+        "#
+    )
+    .map(|row| (row.event_id.into(), row.device_id.into()))
+    .fetch_all(db)
+    .await
+}
+
+/// How many attempts were planned longer ago than this and are not settled.
+pub async fn overdue(db: &PgPool, older_than: Duration) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM push_attempts WHERE due_at IS NOT NULL AND at < now() - make_interval(secs => $1)"#,
+        older_than.as_secs_f64()
+    )
+    .fetch_one(db)
+    .await
+}
+
+#[cfg(test)]
+mod tests;
