@@ -1,0 +1,259 @@
+//! The door of every worker: a push request becomes a [`Delivery`], and an [`Answer`] becomes a status.
+
+use std::collections::BTreeMap;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use domain::{EventId, EventType, OrderId};
+use service::{ApiBytes, Problem, TraceParent};
+
+use crate::envelope::{self, CE_ID, CE_TYPE, Incoming, ORDER_ID, TRACEPARENT};
+use crate::topology::{Subscription, Worker};
+
+/// Our largest event is a few hundred bytes.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// A dead letter may be anything that Pub/Sub carries: 10 MB, in base64.
+const DEAD_LETTER_BODY_LIMIT: usize = 14 * 1024 * 1024;
+
+/// How a push request proves that it comes from the message engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushAuth {
+    /// Not at all: for a worker that only this machine can reach.
+    Loopback,
+}
+
+impl PushAuth {
+    fn check(self, _headers: &HeaderMap) -> Result<(), Problem> {
+        match self {
+            Self::Loopback => Ok(()),
+        }
+    }
+}
+
+/// What a worker's router has in its state for [`Push`] to be an argument of its handlers.
+#[derive(Debug, Clone, Copy)]
+pub struct PushEndpoint {
+    worker: Worker,
+    auth: PushAuth,
+}
+
+impl PushEndpoint {
+    /// The endpoint of this worker.
+    pub fn new(worker: Worker, auth: PushAuth) -> Self {
+        Self { worker, auth }
+    }
+
+    fn body_limit(self) -> usize {
+        match self.worker {
+            Worker::Stock | Worker::Push => BODY_LIMIT,
+            Worker::DeadLetter => DEAD_LETTER_BODY_LIMIT,
+        }
+    }
+
+    /// Messages of a subscription that is not this worker's were sent by somebody who has no business here.
+    fn subscription(self, resource: Option<&str>) -> Result<Option<&'static Subscription>, Problem> {
+        let Some(resource) = resource else { return Ok(None) };
+        match Subscription::of_resource(resource) {
+            Some(subscription) if subscription.worker == self.worker => Ok(Some(subscription)),
+            Some(_) | None => Err(Problem::of(StatusCode::FORBIDDEN).detail("not a subscription of this worker")),
+        }
+    }
+}
+
+/// A request that the message engine sent. As an argument of a handler it refuses all others with a 4xx.
+pub enum Push {
+    /// A message.
+    Delivery(Delivery),
+    /// Not a message, and no redelivery will make it one: to be parked.
+    Malformed(Malformed),
+}
+
+/// A message on its way to a worker.
+pub struct Delivery {
+    /// Which subscription it is for, if the engine says so.
+    pub subscription: Option<&'static Subscription>,
+    /// The engine's id of the message. A message that is published again has another.
+    pub message_id: String,
+    /// The event's own id: what to de-duplicate on.
+    pub event_id: Option<EventId>,
+    /// What it announces.
+    pub event_type: Option<EventType>,
+    /// The order it is about.
+    pub order_id: Option<OrderId>,
+    /// Which attempt this is. Google's emulator does not say.
+    pub attempt: Option<u32>,
+    /// The body.
+    pub data: Vec<u8>,
+    /// All attributes.
+    pub attributes: BTreeMap<String, String>,
+    /// The trace to go on with.
+    pub traceparent: Option<TraceParent>,
+    /// The request as it came.
+    pub raw: Bytes,
+}
+
+/// What came instead of a message.
+pub struct Malformed {
+    /// Which subscription it is for, if that could be read.
+    pub subscription: Option<&'static Subscription>,
+    /// The engine's id, if that could be read.
+    pub message_id: Option<String>,
+    /// What is wrong. Repeats nothing of the request.
+    pub reason: String,
+    /// The request as it came.
+    pub raw: Bytes,
+}
+
+impl<S> FromRequest<S> for Push
+where
+    S: Send + Sync,
+    PushEndpoint: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request(mut request: Request, state: &S) -> Result<Self, Problem> {
+        let endpoint = PushEndpoint::from_ref(state);
+        endpoint.auth.check(request.headers())?;
+        DefaultBodyLimit::max(endpoint.body_limit()).apply(&mut request);
+        let ApiBytes(raw) = ApiBytes::from_request(request, state).await?;
+        Self::read(endpoint, raw)
+    }
+}
+
+impl Push {
+    fn read(endpoint: PushEndpoint, raw: Bytes) -> Result<Self, Problem> {
+        Ok(match envelope::decode(&raw) {
+            Ok(incoming) => {
+                let subscription = endpoint.subscription(incoming.subscription.as_deref())?;
+                Self::Delivery(Delivery::new(subscription, incoming, raw))
+            }
+            Err(refusal) => Self::Malformed(Malformed {
+                subscription: endpoint.subscription(refusal.subscription.as_deref())?,
+                message_id: refusal.message_id,
+                reason: refusal.reason,
+                raw,
+            }),
+        })
+    }
+}
+
+impl Delivery {
+    fn new(subscription: Option<&'static Subscription>, incoming: Incoming, raw: Bytes) -> Self {
+        let Incoming { message_id, data, attributes, delivery_attempt, .. } = incoming;
+        let attribute = |name: &str| attributes.get(name).map(String::as_str);
+        Self {
+            subscription,
+            message_id,
+            event_id: attribute(CE_ID).and_then(|it| it.parse().ok()),
+            event_type: attribute(CE_TYPE).and_then(EventType::parse),
+            order_id: attribute(ORDER_ID).and_then(|it| it.parse().ok()),
+            attempt: delivery_attempt,
+            traceparent: attribute(TRACEPARENT).and_then(|it| it.parse().ok()),
+            data,
+            attributes,
+            raw,
+        }
+    }
+}
+
+/// What a worker tells the message engine. To the engine there is only "done" and "again".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The message had its effect, and that is committed.
+    Done,
+    /// It had its effect before.
+    Duplicate,
+    /// It can never have one. It is stored with its reason, for a person to look at.
+    Parked,
+    /// Not now.
+    Later,
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        match self {
+            // Not 202, which Google's emulator takes for a refusal.
+            Self::Done | Self::Duplicate | Self::Parked => StatusCode::NO_CONTENT,
+            Self::Later => StatusCode::SERVICE_UNAVAILABLE,
+        }
+        .into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::envelope::{Outgoing, attributes};
+
+    async fn receive(worker: Worker, body: impl Into<Body>) -> Result<Push, Problem> {
+        let endpoint = PushEndpoint::new(worker, PushAuth::Loopback);
+        Push::from_request(Request::post("/").body(body.into()).unwrap(), &endpoint).await
+    }
+
+    fn request(subscription: &str) -> Vec<u8> {
+        let event = domain::EventEnvelope {
+            id: "0198c1a2-7b3c-7def-8123-456789abcdef".parse().unwrap(),
+            event_type: EventType::CheckoutSuccess,
+            order: "0198c1a2-7b3c-7def-8123-456789abcde0".parse().unwrap(),
+            occurred_at: DateTime::UNIX_EPOCH,
+            data: "{}".into(),
+            traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
+        };
+        let outgoing = Outgoing {
+            subscription,
+            message_id: "1",
+            publish_time: DateTime::UNIX_EPOCH,
+            data: event.data.as_bytes(),
+            attributes: attributes(&event),
+            delivery_attempt: Some(3),
+        };
+        outgoing.encode().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_push_becomes_a_delivery() {
+        let body = request("projects/p/subscriptions/checkout-stock");
+        let Ok(Push::Delivery(delivery)) = receive(Worker::Stock, body.clone()).await else { panic!("refused") };
+        assert_eq!(delivery.subscription.unwrap().name, "checkout-stock");
+        assert_eq!(delivery.event_id.unwrap().to_string(), "0198c1a2-7b3c-7def-8123-456789abcdef");
+        assert_eq!(delivery.order_id.unwrap().to_string(), "0198c1a2-7b3c-7def-8123-456789abcde0");
+        assert_eq!(delivery.event_type, Some(EventType::CheckoutSuccess));
+        assert_eq!((delivery.message_id.as_str(), delivery.attempt), ("1", Some(3)));
+        assert_eq!((delivery.data.as_slice(), delivery.raw.as_ref()), (b"{}".as_slice(), body.as_slice()));
+        assert!(delivery.traceparent.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_message_for_somebody_else_is_refused() {
+        for other in ["projects/p/subscriptions/checkout-push", "projects/p/subscriptions/unknown", "x"] {
+            let Err(problem) = receive(Worker::Stock, request(other)).await else { panic!("{other} was taken") };
+            assert_eq!(problem.status(), StatusCode::FORBIDDEN);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_message_is_there_to_be_parked() {
+        let body = r#"{"subscription":"projects/p/subscriptions/checkout-push","message":{"messageId":"7"}}"#;
+        let Ok(Push::Malformed(malformed)) = receive(Worker::Push, body).await else { panic!("refused") };
+        assert_eq!(malformed.subscription.unwrap().name, "checkout-push");
+        assert_eq!(malformed.message_id.as_deref(), Some("7"));
+        assert_eq!(malformed.raw, body);
+
+        let Ok(Push::Malformed(malformed)) = receive(Worker::Push, "\0 no JSON").await else { panic!("refused") };
+        assert!(malformed.subscription.is_none());
+    }
+
+    #[tokio::test]
+    async fn only_a_dead_letter_may_be_large() {
+        let Err(problem) = receive(Worker::Stock, vec![b' '; BODY_LIMIT + 1]).await else { panic!("taken") };
+        assert_eq!(problem.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        let ten_megabytes = vec![b' '; 10 * 1024 * 1024];
+        assert!(matches!(receive(Worker::DeadLetter, ten_megabytes).await, Ok(Push::Malformed(_))));
+    }
+}
