@@ -1,1 +1,22 @@
-//! The storefront's API: orders, confirm, pages; the relay and the reconciler.
+//! The storefront's API: orders, confirm and pages, and the loops that finish what a request began.
+
+mod app;
+mod checkout;
+mod language;
+mod pages;
+mod reconcile;
+mod routes;
+mod session;
+mod settings;
+
+pub use app::App;
+pub use checkout::{Checkout, Outcome, Return};
+pub use reconcile::Reconciler;
+pub use settings::{Settings, WorkerUrls};
+
+use axum::Router;
+
+/// Every route of the storefront and its API, without the layers that `service` puts around them.
+pub fn router(app: App) -> Router {
+    Router::new().merge(routes::router()).merge(pages::router()).with_state(app)
+}

@@ -8,7 +8,8 @@ use sqlx::PgPool;
 const MAX_DEVICES: i64 = 20;
 
 /// The language of a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Locale {
     /// Korean.

@@ -25,9 +25,11 @@ pub struct DeviceToken {
 }
 
 /// How FCM names a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TokenKind {
     /// A registration token (deprecated by FCM, still what most clients have).
+    #[default]
     Token,
     /// A Firebase installation id.
     Fid,

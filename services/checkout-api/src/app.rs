@@ -1,0 +1,100 @@
+//! What every handler is given.
+
+use std::sync::Arc;
+
+use database::customers::{Customer, TokenHash, find_by_sessions, open_guests};
+use database::orders::{Created, Creation, create};
+use database::products::{Product, find};
+use database::{BatchError, Batcher};
+use domain::ProductId;
+use service::Problem;
+use sqlx::PgPool;
+use tokio_util::task::TaskTracker;
+use tracing::error;
+
+use crate::checkout::Checkout;
+use crate::settings::Settings;
+
+/// What every handler is given: the till, the shop's face, and the batched questions to the database.
+#[derive(Clone)]
+pub struct App {
+    pub(crate) db: PgPool,
+    pub(crate) checkout: Checkout,
+    pub(crate) shop: Arc<Shop>,
+    pub(crate) desk: Desk,
+}
+
+/// What the browser is told about the shop.
+pub(crate) struct Shop {
+    pub(crate) public_url: String,
+    pub(crate) client_key: String,
+    pub(crate) sdk_url: String,
+}
+
+/// What concurrent requests ask the database for, batched.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) sessions: Batcher<TokenHash, Option<Customer>>,
+    pub(crate) guests: Batcher<TokenHash, Customer>,
+    pub(crate) products: Batcher<Vec<ProductId>, Vec<Product>>,
+    pub(crate) orders: Batcher<Creation, Created>,
+}
+
+impl App {
+    /// Puts the parts together. Batches and confirms are worked on in `tasks`.
+    pub fn new(settings: &Settings, db: PgPool, checkout: Checkout, tasks: &TaskTracker) -> Self {
+        let shop = Shop {
+            public_url: settings.public_url.clone(),
+            client_key: settings.toss_client_key.clone(),
+            sdk_url: settings.toss_sdk_url.clone(),
+        };
+        Self { desk: Desk::open(&db, tasks), db, checkout, shop: Arc::new(shop) }
+    }
+}
+
+impl Desk {
+    fn open(db: &PgPool, tasks: &TaskTracker) -> Self {
+        let (sessions, guests, products, orders) = (db.clone(), db.clone(), db.clone(), db.clone());
+        Self {
+            sessions: Batcher::start(tasks, 1, move |asked| {
+                let db = sessions.clone();
+                Box::pin(async move { find_by_sessions(&db, asked).await })
+            }),
+            guests: Batcher::start(tasks, 1, move |asked| {
+                let db = guests.clone();
+                Box::pin(async move { open_guests(&db, asked).await })
+            }),
+            products: Batcher::start(tasks, 1, move |asked: &[Vec<ProductId>]| {
+                let db = products.clone();
+                Box::pin(async move { find_each(&db, asked).await })
+            }),
+            orders: Batcher::start(tasks, 2, move |asked| {
+                let db = orders.clone();
+                Box::pin(async move { create(&db, asked).await })
+            }),
+        }
+    }
+}
+
+/// One query for all baskets; each gets back what it asked for.
+async fn find_each(db: &PgPool, baskets: &[Vec<ProductId>]) -> sqlx::Result<Vec<Vec<Product>>> {
+    let mut ids = baskets.concat();
+    ids.sort_unstable();
+    ids.dedup();
+    let found = find(db, &ids).await?;
+    let wanted =
+        |basket: &Vec<ProductId>| found.iter().filter(|product| basket.contains(&product.id)).cloned().collect();
+    Ok(baskets.iter().map(wanted).collect())
+}
+
+/// 503, with the cause in the log.
+pub(crate) fn unavailable(problem: &BatchError) -> Problem {
+    error!(problem = problem as &dyn std::error::Error, "The database did not answer");
+    Problem::unavailable(std::time::Duration::from_secs(1))
+}
+
+/// 503, with the cause in the log.
+pub(crate) fn database_trouble(error: &sqlx::Error) -> Problem {
+    error!(%error, "The database did not answer");
+    Problem::unavailable(std::time::Duration::from_secs(1))
+}

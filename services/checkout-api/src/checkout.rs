@@ -1,0 +1,294 @@
+//! The purchase: claim, ask the provider, settle. Browser return, JSON confirm and reconciler all pass here.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use database::claim::{Claim, Claimed, KnownPayment, claim};
+use database::payments::{Verdict, settle};
+use database::{BatchError, Batcher, orders};
+use domain::{
+    Attempt, CustomerId, Decline, DeclineKind, Evidence, OrderError, OrderId, PaymentGateway, PaymentId, PaymentKey,
+    PaymentState, ProviderOrderId, Settlement, Undecided, Won,
+};
+use sqlx::PgPool;
+use tokio::sync::{Notify, watch};
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+/// A buyer who came back from the payment window.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Return {
+    /// Who.
+    pub customer: CustomerId,
+    /// For which attempt of which order the window was opened.
+    pub order: ProviderOrderId,
+    /// The provider's key.
+    pub key: PaymentKey,
+    /// What the browser says it will cost. Only compared.
+    pub amount: Won,
+    /// The provider's `paymentType`.
+    pub payment_type: String,
+}
+
+/// What the buyer is told.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// The provider took the money.
+    Paid,
+    /// A virtual account waits for the buyer's transfer.
+    AwaitingDeposit,
+    /// Nobody knows yet; the reconciler will.
+    Checking,
+    /// Refused; nothing was charged, the order can be paid another way.
+    Declined(Decline),
+    /// Our own keys or contract are refused; nothing was charged.
+    GatewayFailed,
+    /// Not yours, or not there.
+    NotFound,
+    /// The order cannot take this payment; nothing was charged.
+    Refused(OrderError),
+    /// Somebody else was quicker; nothing was charged.
+    SoldOut,
+    /// The order's time to be paid is over; nothing was charged.
+    Overdue,
+    /// The database did not answer before the provider was asked; nothing was charged.
+    Unavailable,
+}
+
+impl Outcome {
+    fn of(settlement: &Settlement) -> Self {
+        match &settlement.payment.state {
+            PaymentState::Done(_) => Self::Paid,
+            PaymentState::AwaitingDeposit(_) => Self::AwaitingDeposit,
+            PaymentState::Confirming => Self::Checking,
+            PaymentState::Declined(decline) if decline.kind == DeclineKind::Configuration => Self::GatewayFailed,
+            PaymentState::Declined(decline) => Self::Declined(decline.clone()),
+            PaymentState::Canceled => Self::Declined(Decline::by_provider("CANCELED", "결제가 취소되었습니다.")),
+        }
+    }
+
+    fn known(known: KnownPayment) -> Self {
+        match (known.decline, known.order_status.as_str()) {
+            (Some(decline), _) => Self::Declined(decline),
+            (None, "paid" | "refunding" | "refunded") => Self::Paid,
+            (None, "awaiting_deposit") => Self::AwaitingDeposit,
+            (None, _) => Self::Checking,
+        }
+    }
+}
+
+/// The till: everything that moves an order's money.
+#[derive(Clone)]
+pub struct Checkout(Arc<Till>);
+
+struct Till {
+    db: PgPool,
+    gateway: Arc<dyn PaymentGateway>,
+    claims: Batcher<Claim, Claimed>,
+    verdicts: Batcher<Verdict, bool>,
+    /// Returns that are being worked on in this process. The same return again joins the first one.
+    under_way: Mutex<HashMap<Return, watch::Receiver<Option<Outcome>>>>,
+    tasks: TaskTracker,
+    wait: Duration,
+    /// Wakes the relay: there is an event to publish.
+    announced: Arc<Notify>,
+}
+
+/// More lanes would only fight for the same rows; one would leave the disk idle between two commits.
+const LANES: usize = 2;
+
+/// A claim that finds another one in its way comes again at once, this often.
+const CLAIM_TRIES: usize = 5;
+
+impl Checkout {
+    /// A till whose work is done on `tasks`, so that it survives the request that asked for it.
+    pub fn new(
+        db: PgPool,
+        gateway: Arc<dyn PaymentGateway>,
+        tasks: TaskTracker,
+        wait: Duration,
+        announced: Arc<Notify>,
+    ) -> Self {
+        let (claim_db, settle_db) = (db.clone(), db.clone());
+        Self(Arc::new(Till {
+            claims: Batcher::start(&tasks, LANES, move |claims| {
+                let db = claim_db.clone();
+                Box::pin(async move { claim(&db, claims).await })
+            }),
+            verdicts: Batcher::start(&tasks, LANES, move |verdicts| {
+                let db = settle_db.clone();
+                Box::pin(async move { settle(&db, verdicts).await })
+            }),
+            db,
+            gateway,
+            under_way: Mutex::default(),
+            tasks,
+            wait,
+            announced,
+        }))
+    }
+
+    /// Takes the buyer's money, once, however often and from wherever the same return arrives.
+    ///
+    /// The work goes on when the caller goes away, and when it takes longer than a buyer waits.
+    pub async fn confirm(&self, request: Return, traceparent: Option<String>) -> Outcome {
+        let mut outcome = self.join_or_start(request, traceparent);
+        // Only the waiting is cut short here, never the work.
+        match tokio::time::timeout(self.0.wait, outcome.wait_for(Option::is_some)).await {
+            Ok(Ok(outcome)) => outcome.clone().unwrap_or(Outcome::Checking),
+            Ok(Err(_)) | Err(_) => Outcome::Checking,
+        }
+    }
+
+    fn join_or_start(&self, request: Return, traceparent: Option<String>) -> watch::Receiver<Option<Outcome>> {
+        let mut under_way = self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(outcome) = under_way.get(&request) {
+            return outcome.clone();
+        }
+        let (tell, outcome) = watch::channel(None);
+        under_way.insert(request.clone(), outcome.clone());
+        drop(under_way);
+        let done = UnderWay { till: Arc::clone(&self.0), request: request.clone() };
+        let till = self.clone();
+        self.0.tasks.spawn(async move {
+            let result = till.confirm_once(request, traceparent).await;
+            drop(done); // first, so that whoever comes after the answer asks the database
+            tell.send_replace(Some(result));
+        });
+        outcome
+    }
+
+    async fn confirm_once(&self, request: Return, traceparent: Option<String>) -> Outcome {
+        let claim = Claim {
+            customer: request.customer,
+            order: request.order,
+            key: request.key,
+            amount: request.amount,
+            payment_type: request.payment_type,
+            payment: PaymentId::new(),
+            traceparent: traceparent.clone(),
+        };
+        let id = claim.order.order;
+        for _ in 0..CLAIM_TRIES {
+            let claimed = match self.0.claims.submit(claim.clone()).await {
+                Ok(claimed) => claimed,
+                Err(BatchError::Database(error)) if violates(&error, "payments_key") => {
+                    warn!(order.id = %id, "Refused a payment key that belongs to another order, for order {id}");
+                    return Outcome::NotFound;
+                }
+                Err(problem) => {
+                    error!(order.id = %id, problem = &problem as &dyn std::error::Error, "Could not claim order {id}");
+                    return Outcome::Unavailable;
+                }
+            };
+            return match claimed {
+                Claimed::Begun(attempt) => self.ask(*attempt, traceparent).await,
+                Claimed::Known(known) => Outcome::known(known),
+                Claimed::NotFound => Outcome::NotFound,
+                Claimed::Refused(refusal @ OrderError::AmountMismatch { .. }) => {
+                    warn!(order.id = %id, %refusal, "Refused a tampered amount for order {id}");
+                    Outcome::Refused(refusal)
+                }
+                Claimed::Refused(refusal) => Outcome::Refused(refusal),
+                Claimed::SoldOut => Outcome::SoldOut,
+                Claimed::Overdue => Outcome::Overdue,
+                Claimed::Busy => continue,
+            };
+        }
+        Outcome::Unavailable
+    }
+
+    /// Asks the provider for the money; when that gives no answer to act upon, asks what became of it.
+    async fn ask(&self, attempt: Attempt, traceparent: Option<String>) -> Outcome {
+        let id = attempt.order.id;
+        let at = attempt.payment.asked_at; // just now: nothing is given up for its age on this path
+        match self.0.gateway.confirm(&attempt.payment).await {
+            Ok(evidence) => match self.settle(attempt.clone(), evidence, at, traceparent.clone()).await {
+                Ok(outcome) => return outcome,
+                Err(undecided) => warn!(order.id = %id, %undecided, "The confirm's answer does not settle order {id}"),
+            },
+            Err(unanswered) => {
+                let cause = &unanswered as &dyn std::error::Error;
+                warn!(order.id = %id, cause, "The confirm of order {id} has no answer; asking what became of it");
+            }
+        }
+        let found = match self.0.gateway.find(&attempt.payment).await {
+            Ok(evidence) => self.settle(attempt, evidence, at, traceparent).await,
+            Err(_) => return Outcome::Checking, // the reconciler's turn
+        };
+        found.unwrap_or(Outcome::Checking)
+    }
+
+    /// Decides and writes the decision down.
+    ///
+    /// # Errors
+    /// [`Undecided`] when the evidence changes nothing.
+    pub(crate) async fn settle(
+        &self,
+        attempt: Attempt,
+        evidence: Evidence,
+        at: chrono::DateTime<chrono::Utc>,
+        traceparent: Option<String>,
+    ) -> Result<Outcome, Undecided> {
+        let from = attempt.payment.state.name();
+        let settlement = domain::settle(attempt, evidence, at)?;
+        let (id, customer) = (settlement.order.id, settlement.order.customer);
+        let state = settlement.payment.state.name();
+        let outcome = Outcome::of(&settlement);
+        let announces = settlement.event.is_some();
+        Ok(match self.0.verdicts.submit(Verdict { from, settlement, traceparent }).await {
+            Ok(true) => {
+                info!(order.id = %id, payment.state = state, "Settled the payment of order {id}: {state}");
+                if announces {
+                    self.0.announced.notify_one();
+                }
+                outcome
+            }
+            Ok(false) => self.on_record(id, customer).await, // another path was quicker; its word counts
+            Err(problem) => {
+                let problem = &problem as &dyn std::error::Error;
+                error!(order.id = %id, problem, "Order {id} is {state} at the provider, but not on record yet");
+                Outcome::Checking
+            }
+        })
+    }
+
+    async fn on_record(&self, id: OrderId, customer: CustomerId) -> Outcome {
+        match orders::find(&self.0.db, id, customer).await {
+            Ok(Some(found)) => Outcome::known(KnownPayment {
+                order_status: found.order.state.name().to_owned(),
+                decline: found.payment.and_then(|payment| payment.decline),
+            }),
+            Ok(None) => Outcome::NotFound,
+            Err(error) => {
+                warn!(order.id = %id, %error, "Could not read back order {id}");
+                Outcome::Checking
+            }
+        }
+    }
+
+    pub(crate) fn gateway(&self) -> &dyn PaymentGateway {
+        self.0.gateway.as_ref()
+    }
+
+    pub(crate) fn db(&self) -> &PgPool {
+        &self.0.db
+    }
+}
+
+/// Takes a return off the list of those under way, also when its task panics.
+struct UnderWay {
+    till: Arc<Till>,
+    request: Return,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.till.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.request);
+    }
+}
+
+fn violates(error: &sqlx::Error, constraint: &str) -> bool {
+    error.as_database_error().and_then(|error| error.constraint()) == Some(constraint)
+}

@@ -1,0 +1,89 @@
+//! Finds out what became of payments whose outcome nobody waited for, or nobody survived to write down.
+
+use chrono::TimeDelta;
+use database::payments::{self, OpenPayment};
+use domain::{Evidence, PaymentState, Undecided};
+use futures_util::future::join_all;
+use tracing::{error, info, warn};
+
+use crate::checkout::Checkout;
+
+/// Toss takes a confirm until 10 minutes after the buyer authenticated; later only a query makes sense.
+const CONFIRM_WINDOW: TimeDelta = TimeDelta::minutes(10);
+
+/// How many payments one step asks about: bounds the load on a provider that is just recovering.
+const STEP: i64 = 20;
+
+/// Asks the provider about payments that are due, as long as there are any.
+#[derive(Clone)]
+pub struct Reconciler {
+    checkout: Checkout,
+    pace: f64,
+}
+
+impl Reconciler {
+    /// `pace` stretches the schedule by which an open payment is asked about.
+    pub fn new(checkout: Checkout, pace: f64) -> Self {
+        Self { checkout, pace }
+    }
+
+    /// Asks about the payments that are due now. Returns how many that were.
+    pub async fn step(&self) -> sqlx::Result<usize> {
+        let due = payments::take_due(self.checkout.db(), STEP, self.pace).await?;
+        let count = due.len();
+        join_all(due.into_iter().map(|open| self.look_into(open))).await;
+        Ok(count)
+    }
+
+    async fn look_into(&self, open: OpenPayment) {
+        let id = open.attempt.order.id;
+        let seen = match self.checkout.gateway().find(&open.attempt.payment).await {
+            Ok(evidence) => evidence,
+            Err(unanswered) => {
+                let cause = &unanswered as &dyn std::error::Error;
+                warn!(order.id = %id, checks = open.checks, cause, "The provider does not say what became of order {id}");
+                return;
+            }
+        };
+        if self.apply(&open, seen).await || !may_still_confirm(&open) {
+            return;
+        }
+        // The request may never have left. The key is the same, so asking again cannot charge twice.
+        match self.checkout.gateway().confirm(&open.attempt.payment).await {
+            Ok(answer) => {
+                self.apply(&open, answer).await;
+            }
+            Err(unanswered) => {
+                let cause = &unanswered as &dyn std::error::Error;
+                warn!(order.id = %id, cause, "Confirming order {id} again had no answer either");
+            }
+        }
+    }
+
+    /// Whether the evidence said anything final.
+    async fn apply(&self, open: &OpenPayment, evidence: Evidence) -> bool {
+        let (order, payment) = (open.attempt.order.id, open.attempt.payment.id);
+        match self.checkout.settle(open.attempt.clone(), evidence, open.at, open.traceparent.clone()).await {
+            Ok(outcome) => {
+                info!(order.id = %order, ?outcome, checks = open.checks, "Found out what became of order {order}");
+                true
+            }
+            Err(Undecided::Open) => false,
+            Err(Undecided::Settled(_)) => true,
+            Err(problem @ (Undecided::Mismatch { .. } | Undecided::Contradiction { .. })) => {
+                error!(order.id = %order, %problem, "Order {order} needs a person to look at it");
+                if let Err(error) =
+                    payments::call_for_attention(self.checkout.db(), payment, &problem.to_string()).await
+                {
+                    error!(order.id = %order, %error, "Could not note that order {order} needs attention");
+                }
+                true
+            }
+        }
+    }
+}
+
+fn may_still_confirm(open: &OpenPayment) -> bool {
+    let payment = &open.attempt.payment;
+    matches!(payment.state, PaymentState::Confirming) && open.at - payment.asked_at < CONFIRM_WINDOW
+}

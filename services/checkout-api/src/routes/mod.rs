@@ -1,0 +1,20 @@
+//! The JSON API: one file per feature, request type, handler and tests together.
+
+mod messaging_tokens;
+mod orders;
+mod payments;
+mod products;
+
+use axum::Router;
+
+pub(crate) use payments::payment_type;
+
+use crate::app::App;
+
+pub(crate) fn router() -> Router<App> {
+    Router::new()
+        .merge(products::router())
+        .merge(orders::router())
+        .merge(payments::router())
+        .merge(messaging_tokens::router())
+}

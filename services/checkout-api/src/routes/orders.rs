@@ -1,0 +1,309 @@
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use database::orders::{self, Created, Creation, OrderDetails};
+use domain::{Line, NewOrder, OrderError, OrderId, OrderState, PlaceError, ProductId, ProviderOrderId, Quantity, Won};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
+use service::{ApiJson, ApiPath, Problem};
+use sha2::{Digest as _, Sha256};
+
+use crate::app::{App, Shop, database_trouble, unavailable};
+use crate::session::{Guest, Visitor};
+
+pub(super) fn router() -> Router<App> {
+    Router::new()
+        .route("/api/orders", post(create))
+        .route("/api/orders/{id}", get(show))
+        .route("/api/orders/{id}/cancel", post(cancel))
+}
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct NewOrderBody {
+    items: Vec<Item>,
+    #[serde(default)]
+    customer_email: Option<String>,
+    /// What the page showed. If the catalogue has moved on since, the buyer is asked again.
+    #[serde(default)]
+    expected_amount: Option<Won>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Item {
+    product_id: ProductId,
+    quantity: Quantity,
+}
+
+/// What the payment widget needs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PayableBody<'a> {
+    /// For the payment window: names the attempt as well, so it changes after a decline.
+    order_id: ProviderOrderId,
+    status: &'static str,
+    order_name: &'a str,
+    amount: Won,
+    currency: &'static str,
+    customer_key: uuid::Uuid,
+    client_key: &'a str,
+    success_url: String,
+    fail_url: String,
+}
+
+async fn create(
+    State(app): State<App>,
+    guest: Guest,
+    headers: HeaderMap,
+    ApiJson(body): ApiJson<NewOrderBody>,
+) -> Result<Response, Problem> {
+    let idempotency_key = idempotency_key(&headers)?;
+    let email = body.customer_email.as_deref().map(parse_email).transpose()?;
+    let request_hash = hash_request(&body);
+    let lines = price(&app, &body.items).await?;
+    let order = NewOrder::place(OrderId::new(), guest.customer.id, lines).map_err(|refusal| refuse(&refusal))?;
+    if let Some(expected) = body.expected_amount.filter(|expected| *expected != order.amount) {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "price-changed",
+            "가격이 변경되었습니다 / The price has changed",
+        )
+        .detail(format!("the total is {} now, not {expected}", order.amount))
+        .with("amount", order.amount.get()));
+    }
+    let cart_hash = hash_cart(&order, email.as_deref());
+    let creation = Creation { order: order.clone(), idempotency_key, request_hash, cart_hash, email };
+    let created = app.desk.orders.submit(creation).await.map_err(|problem| unavailable(&problem))?;
+    let (status, replayed) = match created {
+        Created::New => {
+            let id = ProviderOrderId { order: order.id, attempt: 1 };
+            let body = payable(&app.shop, &guest, id, "pending", &order.name, order.amount);
+            return Ok((StatusCode::CREATED, guest.cookie, Json(body)).into_response());
+        }
+        Created::Replayed(id) => (StatusCode::CREATED, id),
+        Created::StillOpen(id) => (StatusCode::OK, id),
+        Created::KeyReused => {
+            let title = "This Idempotency-Key was used for another request";
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title));
+        }
+    };
+    let found = load(&app, replayed, guest.customer.id).await?;
+    let id = ProviderOrderId { order: replayed, attempt: found.order.next_attempt() };
+    let body = payable(&app.shop, &guest, id, found.order.state.name(), &found.order.name, found.order.amount);
+    let replayed = [(REPLAYED, HeaderValue::from_static("true"))];
+    Ok((status, replayed, guest.cookie, Json(body)).into_response())
+}
+
+fn payable<'a>(
+    shop: &'a Shop,
+    guest: &Guest,
+    order_id: ProviderOrderId,
+    status: &'static str,
+    order_name: &'a str,
+    amount: Won,
+) -> PayableBody<'a> {
+    PayableBody {
+        order_id,
+        status,
+        order_name,
+        amount,
+        currency: "KRW",
+        customer_key: guest.customer.key,
+        client_key: &shop.client_key,
+        success_url: format!("{}/api/checkout/callback", shop.public_url),
+        fail_url: format!("{}/checkout/cancel", shop.public_url),
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {
+    let key = headers.get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok()).unwrap_or_default();
+    if (1..=255).contains(&key.len()) {
+        return Ok(key.to_owned());
+    }
+    Err(Problem::new(StatusCode::BAD_REQUEST, "idempotency-key-missing", "An Idempotency-Key header is needed").detail(
+        "send a fresh random value, 1 to 255 visible ASCII characters, and repeat it when you repeat the request",
+    ))
+}
+
+/// Enough to catch a typing slip; whether the address exists only a letter can tell.
+fn parse_email(text: &str) -> Result<String, Problem> {
+    let fits = text.len() <= 254 && text.bytes().all(|b| b.is_ascii_graphic() || b >= 0x80);
+    match text.split_once('@') {
+        Some((name, host)) if fits && !name.is_empty() && host.contains('.') && !host.contains('@') => {
+            Ok(text.to_owned())
+        }
+        _ => Err(Problem::invalid("customerEmail: expected an e-mail address").with("field", "customerEmail")),
+    }
+}
+
+async fn price(app: &App, items: &[Item]) -> Result<Vec<Line>, Problem> {
+    if items.len() > domain::MAX_LINES {
+        return Err(refuse(&PlaceError::TooManyLines));
+    }
+    let ids = items.iter().map(|item| item.product_id).collect();
+    let products = app.desk.products.submit(ids).await.map_err(|problem| unavailable(&problem))?;
+    let line = |item: &Item| {
+        let product = products
+            .iter()
+            .find(|product| product.id == item.product_id)
+            .ok_or_else(|| Problem::invalid(format!("items: no product {}", item.product_id)).with("field", "items"))?;
+        Ok(Line { product: product.id, name: product.name.clone(), unit_price: product.price, quantity: item.quantity })
+    };
+    items.iter().map(line).collect()
+}
+
+fn refuse(refusal: &PlaceError) -> Problem {
+    Problem::invalid(format!("items: {refusal}")).with("field", "items")
+}
+
+/// What was asked for, whatever the order of fields and white space it came in.
+fn hash_request(body: &NewOrderBody) -> [u8; 32] {
+    let mut items: Vec<_> = body.items.iter().map(|item| (item.product_id, item.quantity.get())).collect();
+    items.sort_unstable();
+    let mut hash = Sha256::new();
+    for (product, quantity) in items {
+        hash.update(product.uuid().as_bytes());
+        hash.update(quantity.to_be_bytes());
+    }
+    hash.update(body.customer_email.as_deref().unwrap_or_default());
+    hash.finalize().into()
+}
+
+/// The same cart at the same prices for the same address.
+fn hash_cart(order: &NewOrder, email: Option<&str>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for line in &order.lines {
+        hash.update(line.product.uuid().as_bytes());
+        hash.update(line.unit_price.get().to_be_bytes());
+        hash.update(line.quantity.get().to_be_bytes());
+    }
+    hash.update(email.unwrap_or_default());
+    hash.finalize().into()
+}
+
+/// An order as its owner sees it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OrderBody {
+    order_id: OrderId,
+    status: &'static str,
+    order_name: String,
+    amount: Won,
+    currency: &'static str,
+    refunded_amount: Won,
+    items: Vec<LineBody>,
+    created_at: chrono::DateTime<chrono::Utc>,
+    expires_at: chrono::DateTime<chrono::Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paid_at: Option<chrono::DateTime<chrono::Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payment: Option<PaymentBody>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LineBody {
+    product_id: ProductId,
+    name: String,
+    unit_price: Won,
+    quantity: Quantity,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PaymentBody {
+    method: Option<String>,
+    receipt_url: Option<String>,
+    decline: Option<domain::Decline>,
+    deposit: Option<DepositBody>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DepositBody {
+    bank: String,
+    account: String,
+    due_at: chrono::DateTime<chrono::Utc>,
+}
+
+impl From<OrderDetails> for OrderBody {
+    fn from(found: OrderDetails) -> Self {
+        let (paid_at, refunded_amount) = match found.order.state {
+            OrderState::Paid { paid_at, refunded, .. } => (Some(paid_at), refunded),
+            OrderState::Refunding { paid_at, .. } => (Some(paid_at), Won::ZERO),
+            OrderState::Refunded { paid_at, .. } => (Some(paid_at), found.order.amount),
+            _ => (None, Won::ZERO),
+        };
+        Self {
+            order_id: found.order.id,
+            status: found.order.state.name(),
+            order_name: found.order.name,
+            amount: found.order.amount,
+            currency: "KRW",
+            refunded_amount,
+            items: found
+                .lines
+                .into_iter()
+                .map(|line| LineBody {
+                    product_id: line.product,
+                    name: line.name,
+                    unit_price: line.unit_price,
+                    quantity: line.quantity,
+                })
+                .collect(),
+            created_at: found.created_at,
+            expires_at: found.expires_at,
+            paid_at,
+            payment: found.payment.map(|payment| PaymentBody {
+                method: payment.method,
+                receipt_url: payment.receipt_url,
+                decline: payment.decline,
+                deposit: payment.deposit.map(|(bank, account, due_at)| DepositBody { bank, account, due_at }),
+            }),
+        }
+    }
+}
+
+/// A stranger's order is no order: which ids exist is nobody's business.
+pub(super) async fn load(app: &App, id: OrderId, customer: domain::CustomerId) -> Result<OrderDetails, Problem> {
+    let found = orders::find(&app.db, id, customer).await.map_err(|error| database_trouble(&error))?;
+    found.ok_or_else(Problem::not_found)
+}
+
+async fn show(
+    State(app): State<App>,
+    Visitor(customer): Visitor,
+    ApiPath(id): ApiPath<ProviderOrderId>,
+) -> Result<Json<OrderBody>, Problem> {
+    let customer = customer.ok_or_else(Problem::not_found)?;
+    Ok(Json(load(&app, id.order, customer.id).await?.into()))
+}
+
+async fn cancel(
+    State(app): State<App>,
+    Visitor(customer): Visitor,
+    ApiPath(id): ApiPath<ProviderOrderId>,
+) -> Result<Json<OrderBody>, Problem> {
+    let customer = customer.ok_or_else(Problem::not_found)?;
+    let found = load(&app, id.order, customer.id).await?;
+    found.order.cancel().map_err(|refusal| wrong_state(&refusal))?;
+    let done = orders::cancel(&app.db, id.order, customer.id).await.map_err(|error| database_trouble(&error))?;
+    let found = load(&app, id.order, customer.id).await?;
+    if !done {
+        // It began to be paid between our look and our word.
+        let from = found.order.state.name();
+        return Err(wrong_state(&OrderError::InvalidTransition { from, action: "canceled" }));
+    }
+    Ok(Json(found.into()))
+}
+
+/// 409: the order stands elsewhere.
+pub(super) fn wrong_state(refusal: &OrderError) -> Problem {
+    Problem::new(StatusCode::CONFLICT, "wrong-state", "주문 상태가 맞지 않습니다 / The order does not allow this now")
+        .detail(refusal.to_string())
+}

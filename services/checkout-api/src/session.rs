@@ -1,0 +1,138 @@
+//! Who is asking. A guest gets a customer and a cookie on the first visit; the database knows only the cookie's hash.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::response::{IntoResponseParts, ResponseParts};
+use database::customers::{Customer, TokenHash};
+use http::header::{COOKIE, SET_COOKIE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+use service::Problem;
+use sha2::{Digest as _, Sha256};
+
+use crate::app::{App, unavailable};
+
+/// Half a year, like the session in the database.
+const MAX_AGE: u32 = 180 * 24 * 60 * 60;
+
+/// Whoever holds a live session, if anybody does.
+#[derive(Debug)]
+pub(crate) struct Visitor(pub(crate) Option<Customer>);
+
+/// Whoever is asking; a guest from now on, if nobody was known.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    pub(crate) customer: Customer,
+    /// To be sent along with the answer.
+    pub(crate) cookie: NewCookie,
+}
+
+/// The cookie of a session that has just begun; nothing for one that goes on.
+#[derive(Debug)]
+pub(crate) struct NewCookie(Option<HeaderValue>);
+
+impl NewCookie {
+    /// For pages that nobody's first visit is worth a session of.
+    pub(crate) const fn none() -> Self {
+        Self(None)
+    }
+}
+
+impl FromRequestParts<App> for Visitor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Some(hash) = presented(&parts.headers, cookie_name(&app.shop.public_url)) else { return Ok(Self(None)) };
+        app.desk.sessions.submit(hash).await.map(Self).map_err(|problem| unavailable(&problem))
+    }
+}
+
+impl FromRequestParts<App> for Guest {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        if let Visitor(Some(customer)) = Visitor::from_request_parts(parts, app).await? {
+            return Ok(Self { customer, cookie: NewCookie(None) });
+        }
+        let token: [u8; 32] = rand::random();
+        let customer = app.desk.guests.submit(hash(&token)).await.map_err(|problem| unavailable(&problem))?;
+        let cookie = cookie(&app.shop.public_url, &token).map_err(|_| Problem::internal())?;
+        Ok(Self { customer, cookie: NewCookie(Some(cookie)) })
+    }
+}
+
+impl IntoResponseParts for NewCookie {
+    type Error = Infallible;
+
+    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Infallible> {
+        if let Some(cookie) = self.0 {
+            parts.headers_mut().append(SET_COOKIE, cookie);
+        }
+        Ok(parts)
+    }
+}
+
+/// `__Host-` binds the cookie to this host and to https; over plain http, in development, browsers refuse it.
+fn cookie_name(public_url: &str) -> &'static str {
+    if public_url.starts_with("https://") { "__Host-sid" } else { "sid" }
+}
+
+/// Lax and not Strict: the buyer comes back from Toss by a cross-site navigation and must still be known.
+fn cookie(public_url: &str, token: &[u8; 32]) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
+    let name = cookie_name(public_url);
+    let secure = if name.starts_with("__Host-") { "; Secure" } else { "" };
+    let mut value = HeaderValue::try_from(format!(
+        "{name}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={MAX_AGE}{secure}",
+        hex::encode(token)
+    ))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn presented(headers: &HeaderMap, name: &str) -> Option<TokenHash> {
+    let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let (_, token) = pairs.find(|(key, _)| *key == name)?;
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(token, &mut bytes).ok()?;
+    Some(hash(&bytes))
+}
+
+fn hash(token: &[u8; 32]) -> TokenHash {
+    Sha256::digest(token).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(cookie: &str) -> HeaderMap {
+        HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(cookie).unwrap())])
+    }
+
+    #[test]
+    fn a_cookie_that_was_set_is_recognized() {
+        for url in ["http://localhost:8080", "https://shop.example"] {
+            let set = cookie(url, &[7; 32]).unwrap();
+            let sent = set.to_str().unwrap().split(';').next().unwrap();
+            assert_eq!(presented(&headers(&format!("lang=ko; {sent}; a=b")), cookie_name(url)), Some(hash(&[7; 32])));
+        }
+    }
+
+    #[test]
+    fn a_cookie_says_how_it_may_be_used() {
+        let plain = cookie("http://localhost:8080", &[7; 32]).unwrap();
+        assert!(plain.to_str().unwrap().ends_with("; Path=/; HttpOnly; SameSite=Lax; Max-Age=15552000"));
+        let secure = cookie("https://shop.example", &[7; 32]).unwrap();
+        assert!(secure.to_str().unwrap().starts_with("__Host-sid=") && secure.to_str().unwrap().ends_with("; Secure"));
+        assert!(!format!("{secure:?}").contains("0707"));
+    }
+
+    #[test]
+    fn what_is_not_a_token_is_nobody() {
+        for bad in ["sid=", "sid=zz", "sid=0707", "xsid=", "sid", ""] {
+            assert_eq!(presented(&headers(bad), "sid"), None, "{bad}");
+        }
+    }
+}
