@@ -1,0 +1,26 @@
+//! What a sandbox is told at start.
+
+/// Keys and addresses of one sandbox. The defaults are the keys Toss prints in its public documentation, so that
+/// a development set-up needs no configuration at all.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The widget secret key every API call must present (`test_gsk_…`).
+    pub secret_key: String,
+    /// The widget client key the browser must present; the pair of `secret_key`.
+    pub client_key: String,
+    /// The sandbox's own address as browsers and services reach it, without a slash at the end.
+    pub public_url: String,
+    /// The Firebase project that sends are accepted for.
+    pub project_id: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            secret_key: "test_gsk_docs_OaPz8L5KdmQXkzRz3y47BMw6".to_owned(),
+            client_key: "test_gck_docs_Ovk5rk1EwkEbP0W43n07xlzm".to_owned(),
+            public_url: "http://127.0.0.1:8090".to_owned(),
+            project_id: "jumun-sandbox".to_owned(),
+        }
+    }
+}

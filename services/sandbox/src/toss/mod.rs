@@ -1,0 +1,44 @@
+//! Toss Payments' core API and browser SDK, mounted under `/toss`.
+//!
+//! `answer` is the road every API call takes: key check, fault, test code, idempotency, then the work itself.
+
+mod answer;
+mod book;
+mod call;
+mod cancel;
+mod confirm;
+mod idempotency;
+mod payment;
+mod payment_json;
+mod query;
+mod refusal;
+mod sdk;
+mod window;
+
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+pub(crate) use book::Book;
+pub use book::{Entry, Totals};
+pub(crate) use idempotency::Store as IdempotencyStore;
+pub use payment::Status;
+pub use refusal::Refusal;
+
+use crate::Sandbox;
+use answer::Answer;
+
+pub(crate) fn router() -> Router<Sandbox> {
+    Router::new()
+        .route("/v1/payments/confirm", post(confirm::handle))
+        .route("/v1/payments/orders/{orderId}", get(query::by_order))
+        .route("/v1/payments/{paymentKey}", get(query::by_key))
+        .route("/v1/payments/{paymentKey}/cancel", post(cancel::handle))
+        .route("/window/{paymentKey}", get(window::show).post(window::choose))
+        .merge(sdk::router())
+        .fallback(not_found)
+}
+
+async fn not_found() -> Response {
+    Answer::from(&refusal::NOT_FOUND).into_response()
+}
