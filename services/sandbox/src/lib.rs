@@ -36,6 +36,8 @@ mod lock;
 mod pages;
 mod settings;
 #[cfg(test)]
+mod sockets;
+#[cfg(test)]
 mod testing;
 mod toss;
 

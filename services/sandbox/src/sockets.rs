@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use jumun_sandbox::{Endpoint, FaultOrder, Sandbox, Settings, router};
+use crate::{Endpoint, FaultOrder, Sandbox, Settings, router};
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Version};
 use serde_json::{Value, json};
@@ -97,8 +97,8 @@ async fn a_hang_outlasts_the_client_and_leaves_the_sandbox_well() {
     let hang = json!({"endpoint": "confirm", "fault": "hang-after", "orderId": "order-1"});
     assert_eq!(running.control("/sandbox/faults", hang).await, StatusCode::NO_CONTENT);
     let patience = Duration::from_millis(200);
-    let hung = running.confirm(&key, "order-1").header("idempotency-key", "k").timeout(patience).send().await;
-    assert!(hung.unwrap_err().is_timeout());
+    let timed_out = running.confirm(&key, "order-1").header("idempotency-key", "k").timeout(patience).send().await;
+    assert!(timed_out.unwrap_err().is_timeout());
     let again = running.confirm(&key, "order-1").header("idempotency-key", "k").send().await.unwrap();
     assert_eq!(again.status(), StatusCode::OK);
     assert_eq!(running.sandbox.approvals("order-1"), 1);
