@@ -19,7 +19,7 @@ pub mod push_attempts;
 pub mod stock;
 
 pub use batch::{BatchError, Batcher};
-pub use pool::{PoolSettings, connect};
+pub use pool::{PoolSettings, connect, ping};
 
 /// The schema. Migrations only expand: the previous release keeps working while the next one starts.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");

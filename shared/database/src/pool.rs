@@ -47,3 +47,8 @@ pub async fn connect(settings: &PoolSettings) -> sqlx::Result<PgPool> {
         .connect_with(options)
         .await
 }
+
+/// Whether the database answers.
+pub async fn ping(db: &PgPool) -> sqlx::Result<()> {
+    sqlx::query!("SELECT 1 AS one").fetch_one(db).await.map(drop)
+}

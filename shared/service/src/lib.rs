@@ -13,10 +13,12 @@ mod connection;
 mod extract;
 mod limits;
 mod problem;
+mod start;
 mod trace_parent;
 
 pub use extract::{ApiBytes, ApiJson, ApiPath, ApiQuery};
 pub use limits::Limits;
 pub use problem::Problem;
 pub use settings::{Env, Mode};
+pub use start::{StartError, start};
 pub use trace_parent::{InvalidTraceParent, TraceParent};
