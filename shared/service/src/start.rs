@@ -42,18 +42,19 @@ pub fn start<S>(about: &str, read: impl FnOnce(&mut Env) -> S) -> Result<Option<
 }
 
 fn help(about: &str, variables: &[Variable]) -> String {
-    let mut text = format!("{about}\n\nIt takes no arguments. Environment variables:\n");
-    for Variable { name, default, description, secret, required_in_production } in variables {
-        let default = match default {
-            Some(_) if *secret => "a stand-in for development".to_owned(),
-            Some(default) => default.clone(),
-            None => "not set".to_owned(),
-        };
-        let file = if *secret { format!(" (or {name}_FILE)") } else { String::new() };
-        let required = if *required_in_production { "; required in production" } else { "" };
-        text += &format!("\n  {name}{file}\n      {description}\n      default: {default}{required}\n");
-    }
-    text
+    let paragraphs: String = variables.iter().map(paragraph).collect();
+    format!("{about}\n\nIt takes no arguments. Environment variables:\n{paragraphs}")
+}
+
+fn paragraph(Variable { name, default, description, secret, required_in_production }: &Variable) -> String {
+    let file = if *secret { format!(" (or {name}_FILE)") } else { String::new() };
+    let default = match default {
+        Some(_) if *secret => "a stand-in for development",
+        Some(default) => default,
+        None => "not set",
+    };
+    let required = if *required_in_production { "; required in production" } else { "" };
+    format!("\n  {name}{file}\n      {description}\n      default: {default}{required}\n")
 }
 
 #[cfg(test)]
