@@ -239,7 +239,7 @@ pub async fn next_due(pool: &PgPool) -> sqlx::Result<Option<DateTime<Utc>>> {
 mod tests {
     use super::*;
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
     const ROUTE: DeadLetterRoute<'_> = DeadLetterRoute { subscription: "dead-letter-sub", project: "local" };
     const TOPOLOGY: [(&str, &str); 3] = [("paid", "stock"), ("paid", "push"), ("refunded", "refunds")];
 

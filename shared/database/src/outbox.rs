@@ -113,7 +113,7 @@ pub async fn prune(pool: &PgPool, age: Duration) -> sqlx::Result<u64> {
 mod tests {
     use super::*;
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
 
     fn ids(events: &[EventEnvelope]) -> Vec<EventId> {
         events.iter().map(|event| event.id).collect()

@@ -80,13 +80,13 @@ impl<A: Serialize> Outgoing<'_, A> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Request<'a, A> {
-            message: Message<'a, A>,
+            message: Wrapped<'a, A>,
             subscription: &'a str,
             #[serde(skip_serializing_if = "Option::is_none")]
             delivery_attempt: Option<i32>,
         }
         #[derive(Serialize)]
-        struct Message<'a, A> {
+        struct Wrapped<'a, A> {
             attributes: A,
             #[serde(serialize_with = "base64")]
             data: &'a [u8],
@@ -101,7 +101,7 @@ impl<A: Serialize> Outgoing<'_, A> {
         }
         let publish_time = time(self.publish_time);
         serde_json::to_vec(&Request {
-            message: Message {
+            message: Wrapped {
                 attributes: &self.attributes,
                 data: self.data,
                 message_id: self.message_id,
@@ -156,12 +156,12 @@ pub fn decode(request: &Bytes) -> Result<Incoming, Undecodable> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Request {
-        message: Option<Message>,
+        message: Option<Wrapped>,
         subscription: Option<String>,
         delivery_attempt: Option<u32>,
     }
     #[derive(Deserialize, Default)]
-    struct Message {
+    struct Wrapped {
         attributes: Option<BTreeMap<String, String>>,
         data: Option<String>,
         #[serde(rename = "messageId")]

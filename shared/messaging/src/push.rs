@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, Request};
+use axum::http::header::ORIGIN;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::{EventId, EventType, OrderId};
@@ -21,13 +22,17 @@ const DEAD_LETTER_BODY_LIMIT: usize = 14 * 1024 * 1024;
 /// How a push request proves that it comes from the message engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PushAuth {
-    /// Not at all: for a worker that only this machine can reach.
+    /// Hardly: for a worker that only this machine can reach. A page in a browser on this machine can reach it too, and
+    /// browsers, unlike engines, say where a request originates.
     Loopback,
 }
 
 impl PushAuth {
-    fn check(self, _headers: &HeaderMap) -> Result<(), Problem> {
+    fn check(self, headers: &HeaderMap) -> Result<(), Problem> {
         match self {
+            Self::Loopback if headers.contains_key(ORIGIN) => {
+                Err(Problem::of(StatusCode::FORBIDDEN).detail("only the message engine may push"))
+            }
             Self::Loopback => Ok(()),
         }
     }
@@ -235,6 +240,16 @@ mod tests {
             let Err(problem) = receive(Worker::Stock, request(other)).await else { panic!("{other} was taken") };
             assert_eq!(problem.status(), StatusCode::FORBIDDEN);
         }
+    }
+
+    #[tokio::test]
+    async fn a_page_in_a_browser_is_refused() {
+        let endpoint = PushEndpoint::new(Worker::Stock, PushAuth::Loopback);
+        let forged = Request::post("/")
+            .header(ORIGIN, "null")
+            .body(Body::from(request("projects/p/subscriptions/checkout-stock")));
+        let Err(problem) = Push::from_request(forged.unwrap(), &endpoint).await else { panic!("taken") };
+        assert_eq!(problem.status(), StatusCode::FORBIDDEN);
     }
 
     #[tokio::test]

@@ -102,3 +102,70 @@ impl Relay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Instant;
+
+    use async_trait::async_trait;
+    use domain::{EventEnvelope, PublishError};
+
+    use super::*;
+
+    /// An engine that notes what it gets and refuses every third event once.
+    #[derive(Default)]
+    struct Engine(Mutex<Vec<EventId>>);
+
+    #[async_trait]
+    impl EventPublisher for Engine {
+        async fn publish(&self, events: &[EventEnvelope]) -> Vec<Result<(), PublishError>> {
+            tokio::task::yield_now().await;
+            let mut seen = self.0.lock().unwrap();
+            let answer = |event: &EventEnvelope| {
+                let refuse = event.id.uuid().as_u128().is_multiple_of(3) && !seen.contains(&event.id);
+                seen.push(event.id);
+                if refuse { Err(PublishError("busy".into())) } else { Ok(()) }
+            };
+            events.iter().map(answer).collect()
+        }
+    }
+
+    async fn unpublished(pool: &PgPool) -> i64 {
+        outbox::backlog(pool).await.unwrap().unpublished
+    }
+
+    #[sqlx::test(migrator = "database::MIGRATOR", fixtures("../../database/fixtures/announced_payments.sql"))]
+    async fn a_refused_event_is_published_later_and_holds_up_no_other(pool: PgPool) {
+        let engine = Arc::new(Engine::default());
+        let relay = |claim| Relay::new(pool.clone(), engine.clone()).claiming_for(claim);
+        let patient = relay(Duration::from_mins(1));
+        assert_eq!(patient.step().await.unwrap(), Progress::Some { published: 134, refused: 66 });
+        assert_eq!(patient.step().await.unwrap(), Progress::Some { published: 33, refused: 17 });
+        assert_eq!(patient.step().await.unwrap(), Progress::Idle);
+
+        sqlx::query("UPDATE outbox SET claimed_until = now()").execute(&pool).await.unwrap();
+        assert_eq!(patient.step().await.unwrap(), Progress::Some { published: 83, refused: 0 });
+        assert_eq!(unpublished(&pool).await, 0);
+    }
+
+    #[sqlx::test(migrator = "database::MIGRATOR", fixtures("../../database/fixtures/announced_payments.sql"))]
+    async fn two_relays_skip_nothing_and_share_the_work(pool: PgPool) {
+        let engine = Arc::new(Engine::default());
+        let (shutdown, tasks) = (CancellationToken::new(), tokio_util::task::TaskTracker::new());
+        for _ in 0..2 {
+            let relay = Relay::new(pool.clone(), engine.clone()).claiming_for(Duration::from_secs(1));
+            tasks.spawn(relay.run(shutdown.clone(), Arc::default()));
+        }
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while unpublished(&pool).await > 0 {
+            assert!(Instant::now() < deadline, "an event is never published");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        shutdown.cancel();
+        tasks.close();
+        tasks.wait().await;
+        let seen = engine.0.lock().unwrap().len();
+        assert!((250 + 83..500).contains(&seen), "{seen} publishes of 250 events, 83 of them refused once");
+    }
+}

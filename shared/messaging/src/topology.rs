@@ -51,11 +51,11 @@ pub struct Policy {
 /// The only policy so far. 100 attempts (Pub/Sub's most) last 15 hours: a worker may be down for a night without
 /// dead-lettering anything, and an engine may push the whole backlog of that night when it comes back.
 const PATIENT: Policy = Policy {
-    ack_deadline: Duration::from_secs(60),
+    ack_deadline: Duration::from_mins(1),
     min_backoff: Duration::from_secs(10),
-    max_backoff: Duration::from_secs(600),
+    max_backoff: Duration::from_mins(10),
     max_attempts: 100,
-    retention: Duration::from_secs(7 * 24 * 60 * 60),
+    retention: Duration::from_hours(7 * 24),
 };
 
 /// One consumer's view of a topic, pushed to its worker.

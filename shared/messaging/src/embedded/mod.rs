@@ -5,6 +5,8 @@
 
 mod broker;
 mod publisher;
+#[cfg(test)]
+mod tests;
 
 pub use broker::{Broker, BrokerError, BrokerSettings};
 pub use publisher::EmbeddedPublisher;
