@@ -102,6 +102,10 @@ impl Fcm {
         (token, lifetime)
     }
 
+    fn count_send(&self) {
+        self.sends.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn knows(&self, access_token: &str, now: DateTime<Utc>) -> bool {
         self.access_tokens.lock().get(access_token).is_some_and(|expires_at| now < *expires_at)
     }

@@ -29,7 +29,7 @@ pub(super) async fn handle(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    sandbox.fcm().sends.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    sandbox.fcm().count_send();
     if !is_authorized(&sandbox, &headers) {
         let message = "Request had invalid authentication credentials. Expected OAuth 2 access token.";
         return error(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message, json!([]));
@@ -69,8 +69,7 @@ async fn perform(sandbox: &Sandbox, step: Step, notification: Notification, is_r
         }
         response
     };
-    let retry_later = |response: Response, retry_after: Option<HeaderValue>| {
-        let mut response = response;
+    let retry_later = |mut response: Response, retry_after: Option<HeaderValue>| {
         if let Some(retry_after) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, retry_after);
         }

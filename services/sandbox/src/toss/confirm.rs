@@ -3,6 +3,7 @@
 use axum::extract::State as AppState;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use serde::Deserialize;
 
@@ -65,7 +66,7 @@ fn confirm(sandbox: &Sandbox, request: &Request) -> Result<Answer, &'static Refu
 fn judge(
     book: &mut Book,
     request: &Request,
-    now: chrono::DateTime<chrono::Utc>,
+    now: DateTime<Utc>,
 ) -> Result<(Method, Option<&'static Refusal>), &'static Refusal> {
     let payment = book.find(&request.payment_key, now).ok_or(&refusal::NOT_FOUND_PAYMENT)?;
     // Which code Toss sends for another order or amount is not known; this one is an assumption.

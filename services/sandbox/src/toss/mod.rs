@@ -1,6 +1,7 @@
 //! Toss Payments' core API and browser SDK, mounted under `/toss`.
 //!
-//! `answer` is the road every API call takes: key check, fault, test code, idempotency, then the work itself.
+//! Every API call takes the road of `call`; `confirm`, `query` and `cancel` are where the roads lead, `book` is what
+//! they change. `sdk` and `window` are the browser's side.
 
 mod answer;
 mod book;
