@@ -150,9 +150,9 @@ impl Checkout {
         under_way.insert(request.clone(), outcome.clone());
         drop(under_way);
         let done = UnderWay { till: Arc::clone(&self.0), request: request.clone() };
-        let till = self.clone();
+        let checkout = self.clone();
         self.0.tasks.spawn(async move {
-            let result = till.confirm_once(request, traceparent).await;
+            let result = checkout.confirm_once(request, traceparent).await;
             drop(done); // first, so that whoever comes after the answer asks the database
             tell.send_replace(Some(result));
         });

@@ -6,12 +6,14 @@ mod language;
 mod pages;
 mod reconcile;
 mod routes;
+mod run;
 mod session;
 mod settings;
 
 pub use app::App;
 pub use checkout::{Checkout, Outcome, Return};
 pub use reconcile::Reconciler;
+pub use run::{Parts, run};
 pub use settings::{Settings, WorkerUrls};
 
 use axum::Router;

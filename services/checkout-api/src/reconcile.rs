@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use database::payments::{self, OpenPayment};
-use domain::{Evidence, PaymentState, Undecided};
+use domain::{DeclineKind, Evidence, PaymentState, Undecided};
 use futures_util::future::join_all;
 use tracing::{error, info, warn};
 
@@ -50,6 +50,10 @@ impl Reconciler {
         }
         // The request may never have left. The key is the same, so asking again cannot charge twice.
         match self.checkout.gateway().confirm(&open.attempt.payment).await {
+            // Refused keys speak of this request only; the first one may have gone out under good ones.
+            Ok(Evidence::Declined(decline)) if decline.kind == DeclineKind::Configuration => {
+                error!(order.id = %id, code = decline.code, "The provider refuses our set-up while order {id} is open");
+            }
             Ok(answer) => {
                 self.apply(&open, answer).await;
             }

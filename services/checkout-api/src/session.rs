@@ -115,8 +115,8 @@ mod tests {
     fn a_cookie_that_was_set_is_recognized() {
         for url in ["http://localhost:8080", "https://shop.example"] {
             let set = cookie(url, &[7; 32]).unwrap();
-            let sent = set.to_str().unwrap().split(';').next().unwrap();
-            assert_eq!(presented(&headers(&format!("lang=ko; {sent}; a=b")), cookie_name(url)), Some(hash(&[7; 32])));
+            let pair = set.to_str().unwrap().split(';').next().unwrap();
+            assert_eq!(presented(&headers(&format!("lang=ko; {pair}; a=b")), cookie_name(url)), Some(hash(&[7; 32])));
         }
     }
 

@@ -304,3 +304,17 @@ pub async fn expire(db: &PgPool) -> sqlx::Result<u64> {
     .await?;
     Ok(done.rows_affected())
 }
+
+/// Forgets old idempotency keys, at most 5,000 of them. A key protects a request that is being repeated, and nobody
+/// repeats one after a day.
+pub async fn prune_idempotency_keys(db: &PgPool) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "
+        DELETE FROM idempotency_keys WHERE ctid = ANY(ARRAY(
+            SELECT ctid FROM idempotency_keys WHERE created_at < now() - interval '1 day' LIMIT 5000))
+        "
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}

@@ -1,0 +1,181 @@
+//! The service put together: what answers requests, and the loops that finish what they began.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use database::{PoolSettings, inbox, orders, outbox};
+use domain::PaymentGateway;
+use messaging::embedded::{Broker, BrokerSettings, EmbeddedPublisher};
+use messaging::relay::Relay;
+use messaging::topology::Worker;
+use service::{Limits, health, layers, serve};
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use toss::{Toss, TossSettings};
+use tracing::{error, info};
+
+use crate::app::App;
+use crate::checkout::Checkout;
+use crate::reconcile::Reconciler;
+use crate::settings::Settings;
+
+/// The parts of the service. Tests drive the loops' steps by hand; [`run`] lets them go.
+pub struct Parts {
+    /// What answers requests; see [`crate::router`].
+    pub app: App,
+    /// Outbox to message engine.
+    pub relay: Relay,
+    /// Message engine to workers.
+    pub broker: Broker,
+    /// Asks what became of open payments.
+    pub reconciler: Reconciler,
+    announced: Arc<Notify>,
+}
+
+/// How often loops without a signal of their own look for work.
+const RECONCILE_EVERY: Duration = Duration::from_secs(1);
+const EXPIRE_EVERY: Duration = Duration::from_secs(10);
+const PRUNE_EVERY: Duration = Duration::from_mins(1);
+
+/// Published events and consumers' claims are kept this long: replayed dead letters must still be recognized.
+const KEEP: Duration = Duration::from_hours(30 * 24);
+
+/// Rows that one round of pruning deletes at most.
+const PRUNE_AT_ONCE: i64 = 5_000;
+
+impl Parts {
+    /// Puts the service together. Confirms and batches are worked on in `tasks`.
+    ///
+    /// # Errors
+    /// When a worker's address cannot be used.
+    pub fn new(
+        settings: &Settings,
+        db: &PgPool,
+        gateway: Arc<dyn PaymentGateway>,
+        broker: &BrokerSettings,
+        tasks: &TaskTracker,
+    ) -> anyhow::Result<Self> {
+        let (announced, enqueued) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let checkout = Checkout::new(db.clone(), gateway, tasks.clone(), settings.confirm_wait, Arc::clone(&announced));
+        let publisher = EmbeddedPublisher::new(db.clone(), Arc::clone(&enqueued));
+        Ok(Self {
+            app: App::new(settings, db.clone(), checkout.clone(), tasks),
+            relay: Relay::new(db.clone(), Arc::new(publisher)),
+            broker: Broker::start(db.clone(), broker, enqueued, tasks)?,
+            reconciler: Reconciler::new(checkout, 1.0),
+            announced,
+        })
+    }
+}
+
+impl Settings {
+    /// Where the embedded broker pushes to.
+    pub fn broker(&self) -> BrokerSettings {
+        BrokerSettings::new(HashMap::from([
+            (Worker::Stock, self.workers.stock.clone()),
+            (Worker::Push, self.workers.push.clone()),
+            (Worker::DeadLetter, self.workers.dead_letter.clone()),
+        ]))
+    }
+
+    /// The gateway to Toss, or to the sandbox.
+    ///
+    /// # Errors
+    /// When address or key cannot be used.
+    pub fn gateway(&self) -> anyhow::Result<Toss> {
+        let toss = TossSettings::new(self.toss_secret_key.clone());
+        Ok(Toss::new(TossSettings { base_url: self.toss_base_url.clone(), ..toss })?)
+    }
+
+    /// How the service reaches its database.
+    pub fn pool(&self) -> PoolSettings {
+        PoolSettings {
+            url: self.database_url.clone(),
+            max_connections: self.database_connections,
+            application_name: "jumun-checkout-api".to_owned(),
+        }
+    }
+}
+
+/// Runs the service until `shutdown`.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn run(settings: Settings, limits: Limits, db: PgPool, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let tasks = TaskTracker::new();
+    let parts = Parts::new(&settings, &db, Arc::new(settings.gateway()?), &settings.broker(), &tasks)?;
+    let listener = if settings.serve { Some(TcpListener::bind(&settings.bind).await?) } else { None };
+    let Parts { app, relay, broker, reconciler, announced } = parts;
+    if settings.loops {
+        tasks.spawn(relay.run(shutdown.clone(), announced));
+        tasks.spawn(broker.run(shutdown.clone()));
+        tasks.spawn(every(RECONCILE_EVERY, shutdown.clone(), "reconciler", move || {
+            let reconciler = reconciler.clone();
+            async move { reconciler.step().await.map(drop) }
+        }));
+        let expiring = db.clone();
+        tasks.spawn(every(EXPIRE_EVERY, shutdown.clone(), "expiry", move || expire(expiring.clone())));
+        let pruned = db.clone();
+        tasks.spawn(every(PRUNE_EVERY, shutdown.clone(), "pruning", move || prune(pruned.clone())));
+    } else {
+        drop((relay, broker, reconciler));
+    }
+    let Some(listener) = listener else {
+        drop(app);
+        shutdown.cancelled().await;
+        tasks.close();
+        tasks.wait().await;
+        return Ok(());
+    };
+    let router = layers::standard(crate::router(app), &limits, &tasks).merge(health::routes(
+        move || ready(db.clone()),
+        tasks.clone(),
+        shutdown.clone(),
+    ));
+    serve::run("checkout-api", listener, router, limits, tasks, shutdown).await;
+    Ok(())
+}
+
+async fn ready(db: PgPool) -> Result<(), String> {
+    database::ping(&db).await.map_err(|error| error.to_string())
+}
+
+async fn expire(db: PgPool) -> sqlx::Result<()> {
+    let expired = orders::expire(&db).await?;
+    if expired > 0 {
+        info!(expired, "Expired unpaid orders");
+    }
+    Ok(())
+}
+
+async fn prune(db: PgPool) -> sqlx::Result<()> {
+    outbox::prune(&db, KEEP).await?;
+    inbox::prune(&db, KEEP, PRUNE_AT_ONCE).await?;
+    orders::prune_idempotency_keys(&db).await?;
+    Ok(())
+}
+
+/// Runs a step now and then until `shutdown`. A step that fails is logged and comes again.
+async fn every<F, S>(period: Duration, shutdown: CancellationToken, what: &'static str, step: F)
+where
+    F: Fn() -> S,
+    S: Future<Output = sqlx::Result<()>>,
+{
+    let mut turns = tokio::time::interval(period);
+    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = turns.tick() => {}
+        }
+        // Outside the select: a step is never dropped half-way.
+        if let Err(error) = step().await {
+            error!(%error, "The {what} loop failed and will come again");
+        }
+    }
+}
