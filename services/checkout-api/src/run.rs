@@ -10,7 +10,7 @@ use domain::PaymentGateway;
 use messaging::embedded::{Broker, BrokerSettings, EmbeddedPublisher};
 use messaging::relay::Relay;
 use messaging::topology::Worker;
-use service::{Limits, health, layers, serve};
+use service::{health, layers, serve};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -102,14 +102,19 @@ impl Settings {
     }
 }
 
-/// Runs the service until `shutdown`.
+/// Runs the service until `shutdown`: the loops if the settings say so, and the API if there is a listener for it.
 ///
 /// # Errors
-/// When it cannot start.
-pub async fn run(settings: Settings, limits: Limits, db: PgPool, shutdown: CancellationToken) -> anyhow::Result<()> {
+/// When an address or a key in the settings cannot be used.
+pub async fn run(
+    settings: Settings,
+    db: PgPool,
+    listener: Option<TcpListener>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let tasks = TaskTracker::new();
     let parts = Parts::new(&settings, &db, Arc::new(settings.gateway()?), &settings.broker(), &tasks)?;
-    let listener = if settings.serve { Some(TcpListener::bind(&settings.bind).await?) } else { None };
+    let limits = settings.limits;
     let Parts { app, relay, broker, reconciler, announced } = parts;
     if settings.loops {
         tasks.spawn(relay.run(shutdown.clone(), announced));

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use service::{Env, Mode};
+use service::{Env, Limits, Mode};
 
 /// Toss's public documentation keys: payments made with them are nobody's, so they suit the sandbox.
 const SANDBOX_CLIENT_KEY: &str = "test_gck_docs_Ovk5rk1EwkEbP0W43n07xlzm";
@@ -35,8 +35,10 @@ pub struct Settings {
     pub loops: bool,
     /// `STOCK_WORKER_URL`, `PUSH_WORKER_URL`, `DEAD_LETTER_WORKER_URL`: where the embedded broker pushes to.
     pub workers: WorkerUrls,
-    /// `CONFIRM_WAIT_MS`: how long a buyer waits for the provider before being told "we are checking".
+    /// `CONFIRM_WAIT`: how long a buyer waits for the provider before being told "we are checking".
     pub confirm_wait: Duration,
+    /// `HTTP_…`
+    pub limits: Limits,
 }
 
 /// Base addresses of the workers, no trailing slash.
@@ -93,11 +95,12 @@ impl Settings {
                     "where the broker reaches the dead-letter worker",
                 ),
             },
-            confirm_wait: Duration::from_millis(env.or(
-                "CONFIRM_WAIT_MS",
-                20_000,
+            confirm_wait: env.or(
+                "CONFIRM_WAIT",
+                Duration::from_secs(20),
                 "how long a buyer waits for Toss before being told that we are checking",
-            )),
+            ),
+            limits: Limits::read(env),
         };
         settings.refuse_half_live(env);
         settings
