@@ -1,1 +1,85 @@
-//! Takes the stock of a paid order down, once.
+//! Takes the stock of a paid order down, once: the push endpoint of `checkout-stock`.
+//!
+//! Concurrent deliveries become one statement. When one of them breaks a constraint they are tried one by one: that
+//! one is parked with its reason, the others have their effect.
+
+use axum::Router;
+use axum::extract::{FromRef, State};
+use axum::routing::post;
+use database::inbox::Outcome;
+use database::{Batcher, stock};
+use domain::EventId;
+use messaging::consumer::consume;
+use messaging::push::{Answer, Push, PushAuth, PushEndpoint};
+use messaging::topology::{STOCK_PATH, Worker};
+use messaging::worker::{self, WorkerSettings};
+use service::Env;
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Under this name events are claimed, whichever subscription brings them: stock is sold once.
+const CONSUMER: &str = "checkout-stock";
+
+/// While one batch commits, another one takes the next products.
+const LANES: usize = 2;
+
+/// What the stock worker is told by its environment.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where it listens, and the database.
+    pub worker: WorkerSettings,
+}
+
+impl Settings {
+    /// Reads the settings; what is wrong with them is refused by `env.finish()`.
+    pub fn read(env: &mut Env) -> Self {
+        Self { worker: WorkerSettings::read(env, Worker::Stock) }
+    }
+}
+
+/// What the route works with.
+#[derive(Clone)]
+pub struct App {
+    db: PgPool,
+    sales: Batcher<EventId, Outcome>,
+    endpoint: PushEndpoint,
+}
+
+impl App {
+    /// Sells on this database. Its batches run on `tasks` until the last clone of the app is dropped.
+    pub fn new(db: PgPool, auth: PushAuth, tasks: &TaskTracker) -> Self {
+        let pool = db.clone();
+        let sales = Batcher::start(tasks, LANES, move |events| {
+            let pool = pool.clone();
+            Box::pin(async move { stock::sell(&pool, CONSUMER, events).await })
+        });
+        Self { db, sales, endpoint: PushEndpoint::new(Worker::Stock, auth) }
+    }
+}
+
+impl FromRef<App> for PushEndpoint {
+    fn from_ref(app: &App) -> Self {
+        app.endpoint
+    }
+}
+
+/// The route, without the layers that `service` puts around it.
+pub fn router(app: App) -> Router {
+    Router::new().route(STOCK_PATH, post(sell)).with_state(app)
+}
+
+async fn sell(State(app): State<App>, push: Push) -> Answer {
+    consume(&app.db, Worker::Stock, push, |_, event| app.sales.submit(event)).await
+}
+
+/// Serves until `shutdown`.
+pub async fn run(settings: Settings, db: PgPool, listener: TcpListener, shutdown: CancellationToken) {
+    let tasks = TaskTracker::new();
+    let router = router(App::new(db.clone(), PushAuth::Loopback, &tasks));
+    worker::run(Worker::Stock, db, listener, router, settings.worker.limits, tasks, shutdown).await;
+}
+
+#[cfg(test)]
+mod tests;

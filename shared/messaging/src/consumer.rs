@@ -14,9 +14,14 @@ use crate::push::{Answer, Delivery, Malformed, Push};
 use crate::topology::{Subscription, Worker};
 
 /// Lets `effect` act on the event of a push request. What can never have an effect is parked.
-pub async fn consume<E>(db: &PgPool, worker: Worker, push: Push, effect: E) -> Answer
+pub async fn consume<F>(
+    db: &PgPool,
+    worker: Worker,
+    push: Push,
+    effect: impl FnOnce(&'static Subscription, EventId) -> F,
+) -> Answer
 where
-    E: AsyncFnOnce(&'static Subscription, EventId) -> Result<Outcome, BatchError>,
+    F: Future<Output = Result<Outcome, BatchError>>,
 {
     let delivery = match push {
         Push::Delivery(delivery) => delivery,

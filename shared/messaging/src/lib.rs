@@ -12,4 +12,4 @@ mod pause;
 pub mod push;
 pub mod relay;
 pub mod topology;
-mod worker;
+pub mod worker;
