@@ -17,6 +17,7 @@ mod pool;
 pub mod products;
 pub mod push_attempts;
 pub mod stock;
+pub mod verify;
 
 pub use batch::{BatchError, Batcher};
 pub use pool::{PoolSettings, connect, ping};

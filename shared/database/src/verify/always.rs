@@ -1,0 +1,169 @@
+//! What is true at every moment.
+
+use super::Invariant;
+
+pub(super) static INVARIANTS: [Invariant; 13] = [
+    Invariant {
+        name: "stock_counts",
+        statement: "no product has negative stock, and none has more reserved than there is",
+        sql: "
+            SELECT product_id::text, format('%s on hand, %s reserved', on_hand, reserved)
+            FROM stock WHERE on_hand < 0 OR reserved NOT BETWEEN 0 AND on_hand",
+    },
+    Invariant {
+        name: "stock_ledger",
+        statement: "a product's stock is the sum of its ledger",
+        sql: "
+            SELECT coalesce(s.product_id, l.product_id)::text,
+                format('%s on hand, %s by the ledger', coalesce(s.on_hand::text, 'nothing'), coalesce(l.sum, 0))
+            FROM stock s
+            FULL JOIN (SELECT product_id, sum(quantity) FROM stock_ledger GROUP BY product_id) l USING (product_id)
+            WHERE s.on_hand IS DISTINCT FROM coalesce(l.sum, 0)",
+    },
+    Invariant {
+        name: "stock_reserved",
+        statement: "what is reserved is what orders being paid, or paid and not yet sold, ask for",
+        sql: "
+            SELECT coalesce(s.product_id, d.product_id)::text,
+                format('%s reserved, %s asked for', coalesce(s.reserved, 0), coalesce(d.sum, 0))
+            FROM stock s
+            FULL JOIN (
+                SELECT l.product_id, sum(l.quantity)
+                FROM orders o JOIN order_lines l ON l.order_id = o.id
+                WHERE o.status IN ('confirming', 'awaiting_deposit', 'paid') AND NOT EXISTS (
+                    SELECT FROM stock_ledger g
+                    WHERE g.kind = 'sold' AND g.order_id = l.order_id AND g.product_id = l.product_id)
+                GROUP BY l.product_id
+            ) d USING (product_id)
+            WHERE coalesce(s.reserved, 0) <> coalesce(d.sum, 0)",
+    },
+    Invariant {
+        name: "order_total",
+        statement: "an order costs the sum of its lines, and has at least one",
+        sql: "
+            SELECT o.id::text, format('costs %s won, its %s lines add up to %s', o.amount, count(l.order_id),
+                coalesce(sum(l.unit_price * l.quantity), 0))
+            FROM orders o LEFT JOIN order_lines l ON l.order_id = o.id
+            GROUP BY o.id HAVING o.amount IS DISTINCT FROM sum(l.unit_price * l.quantity)",
+    },
+    Invariant {
+        name: "order_paid",
+        statement: "an order is paid if and only if one payment of exactly its amount, key and time is done",
+        sql: "
+            SELECT o.id::text, format('%s, with %s done payments of %s won for %s won%s', o.status, count(p.id),
+                coalesce(sum(p.amount), 0), o.amount,
+                CASE WHEN bool_or(p.payment_key <> o.payment_key OR p.approved_at <> o.paid_at) THEN ', key or time differ' ELSE '' END)
+            FROM orders o LEFT JOIN payments p ON p.order_id = o.id AND p.status = 'done'
+            WHERE o.paid_at IS NOT NULL OR p.id IS NOT NULL
+            GROUP BY o.id
+            HAVING o.status NOT IN ('paid', 'refunding', 'refunded') OR count(p.id) <> 1 OR sum(p.amount) <> o.amount
+                -- Written so that a NULL offends too.
+                OR NOT coalesce(bool_and(p.payment_key = o.payment_key AND p.approved_at = o.paid_at), false)",
+    },
+    Invariant {
+        name: "order_being_paid",
+        statement: "an order waits for its payment if and only if one payment of it is open in the same way",
+        sql: "
+            SELECT o.id::text, format('%s, with %s open payments (%s)', o.status, count(p.id), coalesce(string_agg(p.status, ', '), 'none'))
+            FROM orders o LEFT JOIN payments p ON p.order_id = o.id AND p.status IN ('confirming', 'awaiting_deposit')
+            WHERE o.status IN ('confirming', 'awaiting_deposit') OR p.id IS NOT NULL
+            GROUP BY o.id
+            HAVING count(p.id) <> 1 OR NOT coalesce(bool_and(p.status = o.status AND p.payment_key = o.payment_key), false)",
+    },
+    Invariant {
+        name: "order_attempts",
+        statement: "an order counts every payment begun for it, and each asks for the order's amount",
+        sql: "
+            SELECT o.id::text, format('counts %s attempts, %s payments of %s to %s won for %s won', o.attempts, count(p.id),
+                min(p.amount), max(p.amount), o.amount)
+            FROM orders o LEFT JOIN payments p ON p.order_id = o.id
+            GROUP BY o.id
+            HAVING count(p.id) <> o.attempts OR max(p.attempt) <> o.attempts OR bool_or(p.amount <> o.amount)",
+    },
+    Invariant {
+        name: "paid_announced",
+        statement: "an order was announced as paid exactly once if it was paid, else never",
+        sql: "
+            SELECT coalesce(o.id, e.order_id)::text, format('%s, announced %s times', o.status, coalesce(e.times, 0))
+            FROM orders o
+            LEFT JOIN payments p ON p.order_id = o.id AND p.status = 'done'
+            FULL JOIN (
+                SELECT order_id, count(*) AS times, min(payment_id::text) AS payment FROM outbox
+                WHERE type = 'checkout-success' GROUP BY order_id
+            ) e ON e.order_id = o.id
+            WHERE CASE
+                WHEN e.times IS NOT NULL THEN e.times <> 1 OR o.paid_at IS NULL OR p.id::text IS DISTINCT FROM e.payment
+                -- Of an old order the announcement is forgotten; its effect is not.
+                ELSE o.paid_at IS NOT NULL AND (coalesce(p.settled_at, o.paid_at) >= (SELECT since FROM evidence)
+                    OR NOT EXISTS (SELECT FROM stock_ledger g WHERE g.order_id = o.id AND g.kind = 'sold'))
+            END",
+    },
+    Invariant {
+        name: "decline_announced",
+        statement: "a payment was announced as failed exactly once if it was declined, else never",
+        sql: "
+            SELECT coalesce(p.provider_order_id, e.payment_id::text),
+                format('%s, announced %s times', coalesce(p.status, 'unknown'), coalesce(e.times, 0))
+            FROM payments p
+            FULL JOIN (
+                SELECT payment_id, count(*) AS times FROM outbox WHERE type = 'checkout-failed' GROUP BY payment_id
+            ) e ON e.payment_id = p.id
+            WHERE CASE
+                WHEN e.times IS NOT NULL THEN e.times <> 1 OR p.status IS DISTINCT FROM 'declined'
+                ELSE p.status = 'declined' AND p.settled_at >= (SELECT since FROM evidence)
+            END",
+    },
+    Invariant {
+        name: "sold_whole",
+        statement: "all lines of an order are sold, or none",
+        sql: "
+            SELECT coalesce(g.order_id, l.order_id)::text, format('product %s: %s ordered, %s sold',
+                coalesce(g.product_id, l.product_id), coalesce(l.quantity, 0), coalesce(-g.quantity, 0))
+            FROM (SELECT order_id, product_id, quantity FROM stock_ledger WHERE kind = 'sold') g
+            FULL JOIN (
+                SELECT order_id, product_id, quantity FROM order_lines
+                WHERE order_id IN (SELECT order_id FROM stock_ledger WHERE kind = 'sold')
+            ) l USING (order_id, product_id)
+            WHERE g.quantity IS DISTINCT FROM -l.quantity",
+    },
+    Invariant {
+        name: "sold_paid",
+        statement: "nothing is sold that was not paid",
+        sql: "
+            SELECT g.order_id::text, format('%s, and %s pieces of product %s are sold', coalesce(o.status, 'no such order'),
+                -g.quantity, g.product_id)
+            FROM stock_ledger g LEFT JOIN orders o ON o.id = g.order_id
+            WHERE g.kind = 'sold' AND o.paid_at IS NULL",
+    },
+    Invariant {
+        name: "sold_once_by_event",
+        statement: "what is sold was sold by an event that the stock worker has claimed, and every claim sold something",
+        sql: "
+            SELECT coalesce(g.event_id, i.event_id)::text,
+                CASE WHEN i.event_id IS NULL THEN format('order %s is sold, the event is not claimed', g.order_id)
+                ELSE 'claimed, and nothing is sold' END
+            FROM (SELECT DISTINCT event_id, order_id, at FROM stock_ledger WHERE kind = 'sold') g
+            FULL JOIN (SELECT event_id, at FROM inbox WHERE consumer = 'checkout-stock') i USING (event_id)
+            WHERE g.order_id IS NULL OR (i.event_id IS NULL AND g.at >= (SELECT since FROM evidence))",
+    },
+    Invariant {
+        name: "push_explained",
+        statement: "nobody is notified of what was not announced, or of money that never came",
+        sql: "
+            SELECT a.event_id::text, format('device %s: %s', a.device_id, CASE
+                WHEN o.id IS NULL THEN 'no such order'
+                WHEN e.id IS NULL THEN 'no such event'
+                WHEN e.order_id <> a.order_id THEN 'the event is about another order'
+                WHEN e.type = 'checkout-success' AND o.paid_at IS NULL THEN 'the order is not paid'
+                ELSE 'the event was never published' END)
+            FROM push_attempts a
+            LEFT JOIN orders o ON o.id = a.order_id
+            LEFT JOIN outbox e ON e.id = a.event_id
+            WHERE CASE
+                WHEN e.id IS NULL THEN o.id IS NULL OR a.at >= (SELECT since FROM evidence)
+                ELSE e.order_id <> a.order_id OR (e.type = 'checkout-success' AND o.paid_at IS NULL)
+                    -- A push may be quicker than the relay's own note that it published, but not than its claim.
+                    OR (e.published_at IS NULL AND e.claimed_until IS NULL)
+            END",
+    },
+];

@@ -1,0 +1,63 @@
+//! What is true once traffic has stopped and every queue has drained.
+
+use super::Invariant;
+
+pub(super) static INVARIANTS: [Invariant; 8] = [
+    Invariant {
+        name: "events_published",
+        statement: "no event waits to be published",
+        sql: "
+            SELECT id::text, format('%s of order %s, since %s', type, order_id, occurred_at)
+            FROM outbox WHERE published_at IS NULL",
+    },
+    Invariant {
+        name: "messages_delivered",
+        statement: "no message waits to be delivered",
+        sql: "
+            SELECT id::text, format('to %s, after %s attempts, due %s', subscription, attempts, due_at) FROM deliveries",
+    },
+    Invariant {
+        name: "payments_decided",
+        statement: "no payment waits for the provider's answer",
+        sql: "
+            SELECT provider_order_id, format('asked %s, %s checks, next %s', asked_at, checks, next_check_at)
+            FROM payments WHERE status = 'confirming'",
+    },
+    Invariant {
+        name: "payments_undisputed",
+        statement: "no payment waits for a person",
+        sql: "
+            SELECT provider_order_id, format('%s: %s', status, attention) FROM payments WHERE attention IS NOT NULL",
+    },
+    Invariant {
+        name: "events_taken",
+        statement: "every consumer has acted upon every event, or a person has discarded it",
+        sql: "
+            SELECT e.id::text, format('%s of order %s, not by %s', e.type, e.order_id, c.name)
+            FROM outbox e JOIN consumer c ON c.topic = e.type
+            WHERE e.occurred_at >= (SELECT since FROM evidence)
+                AND NOT EXISTS (SELECT FROM inbox i WHERE i.consumer = c.name AND i.event_id = e.id)
+                AND NOT EXISTS (SELECT FROM dead_letters d
+                    WHERE d.event_id = e.id AND d.source = c.name AND d.status = 'discarded')",
+    },
+    Invariant {
+        name: "paid_sold",
+        statement: "everything that is paid is sold",
+        sql: "
+            SELECT id::text, format('paid %s', paid_at) FROM orders o
+            WHERE status = 'paid' AND NOT EXISTS (SELECT FROM stock_ledger g WHERE g.order_id = o.id AND g.kind = 'sold')",
+    },
+    Invariant {
+        name: "pushes_sent",
+        statement: "no notification waits to be sent",
+        sql: "
+            SELECT event_id::text, format('device %s, after %s attempts, due %s', device_id, attempts, due_at)
+            FROM push_attempts WHERE due_at IS NOT NULL",
+    },
+    Invariant {
+        name: "dead_letters_resolved",
+        statement: "no dead letter is open",
+        sql: "
+            SELECT id::text, format('from %s: %s', source, reason) FROM dead_letters WHERE status = 'open'",
+    },
+];
