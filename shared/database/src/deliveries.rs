@@ -1,8 +1,8 @@
 //! The embedded message engine's store: one row per message and subscription, until it is acknowledged.
 //!
-//! These statements do not wait for the disk. What a crash of the server forgets is always the end of one log: an
-//! acknowledgement that is forgotten is a redelivery, and a message cannot be forgotten while the outbox row, marked
-//! published after it, is remembered as such.
+//! The statements on a purchase's path do not wait for the disk. What a crash of the server forgets is always the end of
+//! one log: an acknowledgement that is forgotten is a redelivery, and a message cannot be forgotten while the outbox row,
+//! marked published after it, is remembered as such.
 
 use std::time::Duration;
 

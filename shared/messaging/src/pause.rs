@@ -1,11 +1,16 @@
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How long a loop that was not woken rests before it looks by itself: for what another process put there, and for what
 /// falls due. Looking costs an index probe; this is twenty a second.
 pub(crate) const POLL: Duration = Duration::from_millis(50);
+
+/// How far apart a loop's rounds begin at least: a few full batches cost the database less than many small ones, and
+/// a loop that was at rest still begins at once.
+const PACE: Duration = Duration::from_millis(5);
 
 /// Rests until there is work, or it is time to look for some, or to stop.
 pub(crate) async fn until_woken(shutdown: &CancellationToken, wake: &Notify) {
@@ -13,6 +18,14 @@ pub(crate) async fn until_woken(shutdown: &CancellationToken, wake: &Notify) {
         () = shutdown.cancelled() => {}
         () = wake.notified() => {}
         () = tokio::time::sleep(POLL) => {}
+    }
+}
+
+/// Rests until the next round may begin, or it is time to stop.
+pub(crate) async fn pace(shutdown: &CancellationToken, begun: Instant) {
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = tokio::time::sleep_until(begun + PACE) => {}
     }
 }
 

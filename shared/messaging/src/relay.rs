@@ -7,6 +7,7 @@ use database::outbox;
 use domain::{EventId, EventPublisher};
 use sqlx::PgPool;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -87,6 +88,7 @@ impl Relay {
     pub async fn run(self, shutdown: CancellationToken, wake: Arc<Notify>) {
         let mut failures = 0;
         while !shutdown.is_cancelled() {
+            let begun = Instant::now();
             match self.step().await {
                 Ok(Progress::Some { published, refused }) if published + refused == BATCH => failures = 0,
                 Ok(_) => {
@@ -99,6 +101,7 @@ impl Relay {
                     pause::rest(&shutdown, pause::after_failures(failures)).await;
                 }
             }
+            pause::pace(&shutdown, begun).await;
         }
     }
 }
@@ -106,7 +109,6 @@ impl Relay {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-    use std::time::Instant;
 
     use async_trait::async_trait;
     use domain::{EventEnvelope, PublishError};

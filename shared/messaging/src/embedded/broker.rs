@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::http::header::CONTENT_TYPE;
@@ -11,6 +12,7 @@ use serde_json::value::RawValue;
 use sqlx::PgPool;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -22,9 +24,6 @@ use crate::topology::{DEAD_LETTER_TOPIC, Policy, SUBSCRIPTIONS, Subscription, Wo
 
 /// What acknowledges, as on Pub/Sub. Its 102 cannot end a response.
 const ACKNOWLEDGED: [u16; 4] = [200, 201, 202, 204];
-
-/// Rest between leases while more waits than there are slots: a few fuller leases cost less than many small ones.
-const PACE: Duration = Duration::from_millis(5);
 
 /// How long pushes under way may still be answered after the signal to stop.
 const GRACE: Duration = Duration::from_secs(3);
@@ -84,6 +83,8 @@ struct Lane {
     url: Url,
     policy: Policy,
     slots: Arc<Semaphore>,
+    /// The last round found no slot: the next one to be free must wake the broker.
+    starved: AtomicBool,
 }
 
 /// What a round of leasing began.
@@ -151,12 +152,11 @@ impl Broker {
     pub async fn run(self, shutdown: CancellationToken) {
         let mut failures = 0;
         while !shutdown.is_cancelled() {
+            let begun = Instant::now();
             match self.push_due().await {
                 Ok(round) => {
                     failures = 0;
-                    if round.more {
-                        pause::rest(&shutdown, PACE).await;
-                    } else {
+                    if !round.more {
                         pause::until_woken(&shutdown, &self.0.wake).await;
                     }
                 }
@@ -166,6 +166,7 @@ impl Broker {
                     pause::rest(&shutdown, pause::after_failures(failures)).await;
                 }
             }
+            pause::pace(&shutdown, begun).await;
         }
         self.0.pushes.close();
         if tokio::time::timeout(GRACE, self.0.pushes.wait()).await.is_err() {
@@ -216,9 +217,8 @@ impl Inner {
         if let Err(error) = self.outcomes.submit(outcome).await {
             warn!(message.id = %lease.id, %error, "The outcome of message {} is lost: it will be pushed again", lease.id);
         }
-        let was_full = lane.slots.available_permits() == 0;
         drop(slot);
-        if was_full {
+        if lane.starved.swap(false, Ordering::AcqRel) {
             self.wake.notify_one();
         }
     }
@@ -265,13 +265,17 @@ impl Lane {
             url,
             policy: settings.policy.unwrap_or(subscription.policy),
             slots: Arc::new(Semaphore::new(settings.in_flight)),
+            starved: AtomicBool::new(false),
         })
     }
 
     /// All slots that are free, or `None`.
     fn reserve(&self) -> Option<OwnedSemaphorePermit> {
+        self.starved.store(true, Ordering::Release); // before looking: a slot may be freed meanwhile
         let free = u32::try_from(self.slots.available_permits()).ok().filter(|free| *free > 0)?;
-        Arc::clone(&self.slots).try_acquire_many_owned(free).ok()
+        let slots = Arc::clone(&self.slots).try_acquire_many_owned(free).ok()?;
+        self.starved.store(false, Ordering::Release);
+        Some(slots)
     }
 
     /// How long to wait for an answer: the rest of the lease is for writing it down.
