@@ -1,0 +1,86 @@
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use chrono::DateTime;
+use database::dead_letters::{self, DeadLetter};
+use domain::EventId;
+use messaging::envelope::{CE_ID, Outgoing};
+use tower::ServiceExt as _;
+
+use super::*;
+
+async fn deliver(db: &PgPool, message_id: &str, data: &[u8], attributes: &[(&str, &str)]) -> StatusCode {
+    let push = Outgoing {
+        subscription: "projects/shop/subscriptions/dead-letter-sub",
+        message_id,
+        publish_time: DateTime::UNIX_EPOCH,
+        data,
+        attributes: attributes.iter().copied().collect::<BTreeMap<_, _>>(),
+        delivery_attempt: None,
+    };
+    post_body(db, push.encode().unwrap()).await
+}
+
+async fn post_body(db: &PgPool, body: impl Into<Body>) -> StatusCode {
+    let request = Request::post(DEAD_LETTER_PATH).body(body.into()).unwrap();
+    let router = router(App::new(db.clone(), PushAuth::Loopback));
+    router.oneshot(request).await.unwrap().status()
+}
+
+async fn only_letter(db: &PgPool) -> DeadLetter {
+    let letters = dead_letters::list(db, 10).await.unwrap();
+    assert_eq!(letters.len(), 1);
+    dead_letters::get(db, letters[0].id).await.unwrap().unwrap()
+}
+
+#[sqlx::test(migrator = "database::MIGRATOR")]
+async fn a_dead_letter_is_stored_once_with_its_origin(db: PgPool) {
+    let event = EventId::new();
+    let id = event.to_string();
+    let attributes = [(CE_ID, id.as_str()), (DEAD_LETTER_SUBSCRIPTION, "checkout-stock"), (DEAD_LETTER_COUNT, "100")];
+    for _ in 0..3 {
+        assert_eq!(deliver(&db, "7", b"{\0}", &attributes).await, StatusCode::NO_CONTENT);
+    }
+    let letter = only_letter(&db).await;
+    assert_eq!(
+        (letter.event, letter.source.as_str(), letter.delivery_attempts),
+        (Some(event), "checkout-stock", Some(100))
+    );
+    assert_eq!((letter.data.as_slice(), letter.message_id.as_deref()), (b"{\0}".as_slice(), Some("7")));
+    assert_eq!(letter.attributes[CE_ID], id);
+    assert_eq!(letter.reason, "not acknowledged in 100 delivery attempts");
+}
+
+#[sqlx::test(migrator = "database::MIGRATOR")]
+async fn a_nul_and_nonsense_are_stored_too(db: PgPool) {
+    let attributes =
+        [("na\0me", "\0"), (CE_ID, "not an id"), (DEAD_LETTER_SUBSCRIPTION, "s\0"), (DEAD_LETTER_COUNT, "many")];
+    assert_eq!(deliver(&db, "\0", b"", &attributes).await, StatusCode::NO_CONTENT);
+    let letter = only_letter(&db).await;
+    assert_eq!((letter.event, letter.source.as_str(), letter.delivery_attempts), (None, "s\u{fffd}", None));
+}
+
+#[sqlx::test(migrator = "database::MIGRATOR")]
+async fn what_is_not_a_message_is_stored_as_it_came(db: PgPool) {
+    assert_eq!(post_body(&db, "{\"message\": \0").await, StatusCode::NO_CONTENT);
+    let letter = only_letter(&db).await;
+    assert_eq!(
+        (letter.source.as_str(), letter.data.as_slice()),
+        ("dead-letter-worker", b"{\"message\": \0".as_slice())
+    );
+}
+
+#[sqlx::test(migrator = "database::MIGRATOR")]
+async fn ten_megabytes_are_stored(db: PgPool) {
+    let data = vec![0; 10_000_000];
+    assert_eq!(deliver(&db, "1", &data, &[]).await, StatusCode::NO_CONTENT);
+    assert_eq!(only_letter(&db).await.data, data);
+    assert_eq!(post_body(&db, vec![b' '; 15 * 1024 * 1024]).await, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[sqlx::test(migrator = "database::MIGRATOR")]
+async fn trouble_with_the_database_means_later(db: PgPool) {
+    db.close().await;
+    assert_eq!(deliver(&db, "1", b"", &[]).await, StatusCode::SERVICE_UNAVAILABLE);
+}
