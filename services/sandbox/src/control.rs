@@ -9,7 +9,7 @@
 //! | `POST clock` | `{"advanceSeconds":600}` | moves the payments' clock |
 //! | `POST deposits` | `{"orderId":"…"}` | pays into the order's virtual account |
 //! | `POST reset` | | forgets payments, notifications, faults, scripts, counters; ends hanging calls |
-//! | `GET book` | `?orderId=…` | totals and payments |
+//! | `GET book` | `?orderId=…` | totals and payments, and since when it remembers them |
 //! | `GET phone` | `?token=…` | notifications and counters |
 //! | `GET service-account` | | the FCM service account, as a file for our adapter |
 
@@ -17,7 +17,7 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +110,7 @@ struct BookFilter {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct BookPage {
+    since: DateTime<Utc>,
     totals: Totals,
     requests: u64,
     payments: Vec<Entry>,
@@ -117,6 +118,7 @@ struct BookPage {
 
 async fn book(State(sandbox): State<Sandbox>, Query(filter): Query<BookFilter>) -> Json<BookPage> {
     Json(BookPage {
+        since: sandbox.book_since(),
         totals: sandbox.totals(),
         requests: sandbox.total_requests(),
         payments: sandbox.payments(filter.order_id.as_deref()),

@@ -189,6 +189,11 @@ impl Sandbox {
         self.book().entries(order_id, self.now())
     }
 
+    /// Since when it remembers payments: it knows none that was begun before.
+    pub fn book_since(&self) -> DateTime<Utc> {
+        self.book().since()
+    }
+
     /// Sums over the whole book.
     pub fn totals(&self) -> Totals {
         self.book().totals()

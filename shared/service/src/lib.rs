@@ -20,5 +20,5 @@ pub use extract::{ApiBytes, ApiJson, ApiPath, ApiQuery};
 pub use limits::Limits;
 pub use problem::Problem;
 pub use settings::{Env, Mode};
-pub use start::{StartError, start};
+pub use start::{StartError, describe, start};
 pub use trace_parent::{InvalidTraceParent, TraceParent};

@@ -42,8 +42,12 @@ pub fn start<S>(about: &str, read: impl FnOnce(&mut Env) -> S) -> Result<Option<
 }
 
 fn help(about: &str, variables: &[Variable]) -> String {
-    let paragraphs: String = variables.iter().map(paragraph).collect();
-    format!("{about}\n\nIt takes no arguments. Environment variables:\n{paragraphs}")
+    format!("{about}\n\nIt takes no arguments. Environment variables:\n{}", describe(variables))
+}
+
+/// A configuration table as a help text shows it.
+pub fn describe(variables: &[Variable]) -> String {
+    variables.iter().map(paragraph).collect()
 }
 
 fn paragraph(Variable { name, default, description, secret, required_in_production }: &Variable) -> String {

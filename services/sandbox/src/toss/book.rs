@@ -10,8 +10,9 @@ use super::payment::{Cancel, Means, Payment, State, Status, VirtualAccount};
 use super::refusal::Refusal;
 
 /// Payments are never removed, so their index in `payments` is a stable handle.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Book {
+    since: DateTime<Utc>,
     payments: Vec<Payment>,
     by_key: HashMap<Arc<str>, usize>,
     orders: HashMap<Arc<str>, OrderEntry>,
@@ -63,7 +64,25 @@ pub struct Entry {
     pub confirm_calls: u64,
 }
 
+impl Default for Book {
+    fn default() -> Self {
+        Self {
+            since: Utc::now(),
+            payments: Vec::new(),
+            by_key: HashMap::new(),
+            orders: HashMap::new(),
+            approved: 0,
+            canceled: 0,
+        }
+    }
+}
+
 impl Book {
+    /// When its first page was opened, by the real clock.
+    pub(crate) fn since(&self) -> DateTime<Utc> {
+        self.since
+    }
+
     pub(crate) fn open(&mut self, payment: Payment) {
         let index = self.payments.len();
         self.by_key.insert(Arc::clone(&payment.key), index);
