@@ -1,1 +1,101 @@
-//! Tells the buyer's phone, once per device.
+//! Tells the buyer's phone, once per device: the push endpoint of `checkout-push` and its siblings.
+//!
+//! The message engine is answered as soon as one attempt per device is planned; a [`Sender`] carries them out.
+
+mod sender;
+mod settings;
+mod text;
+mod valve;
+mod verdict;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{FromRef, State};
+use axum::routing::post;
+use database::inbox::Outcome;
+use database::push_attempts::{self, Notice};
+use database::{BatchError, Batcher};
+use domain::{EventId, EventType, PushSender};
+use messaging::consumer::consume;
+use messaging::push::{Answer, Push, PushAuth, PushEndpoint};
+use messaging::topology::{PUSH_PATH, Subscription, Worker};
+use messaging::worker;
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use sender::Sender;
+pub use settings::{Sending, Settings};
+pub use verdict::Backoff;
+
+/// While one batch commits, another one gathers.
+const LANES: usize = 2;
+
+/// What the route works with.
+#[derive(Clone)]
+pub struct App {
+    db: PgPool,
+    plans: Batcher<Notice, Outcome>,
+    wake: Arc<Notify>,
+    endpoint: PushEndpoint,
+}
+
+impl App {
+    /// Plans on this database and wakes a sender through `wake`. Its batches run on `tasks` until the last clone of
+    /// the app is dropped.
+    pub fn new(db: PgPool, auth: PushAuth, wake: Arc<Notify>, tasks: &TaskTracker) -> Self {
+        let pool = db.clone();
+        let plans = Batcher::start(tasks, LANES, move |notices| {
+            let pool = pool.clone();
+            Box::pin(async move { push_attempts::plan(&pool, notices).await })
+        });
+        Self { db, plans, wake, endpoint: PushEndpoint::new(Worker::Push, auth) }
+    }
+
+    async fn plan(&self, subscription: &'static Subscription, event: EventId) -> Result<Outcome, BatchError> {
+        // A topic is named after the type of its events; one that is not has none in our outbox.
+        let Some(event_type) = EventType::parse(subscription.topic) else { return Ok(Outcome::Unknown) };
+        let outcome = self.plans.submit(Notice { consumer: subscription.name, event, event_type }).await?;
+        if outcome == Outcome::Done {
+            self.wake.notify_one();
+        }
+        Ok(outcome)
+    }
+}
+
+impl FromRef<App> for PushEndpoint {
+    fn from_ref(app: &App) -> Self {
+        app.endpoint
+    }
+}
+
+/// The route, without the layers that `service` puts around it.
+pub fn router(app: App) -> Router {
+    Router::new().route(PUSH_PATH, post(plan)).with_state(app)
+}
+
+async fn plan(State(app): State<App>, push: Push) -> Answer {
+    consume(&app.db, Worker::Push, push, |subscription, event| app.plan(subscription, event)).await
+}
+
+/// Serves and sends until `shutdown`.
+pub async fn run(
+    settings: Settings,
+    db: PgPool,
+    service: Arc<dyn PushSender>,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) {
+    let tasks = TaskTracker::new();
+    let wake = Arc::new(Notify::new());
+    let sender = Sender::new(db.clone(), service, settings.sending, &tasks);
+    tasks.spawn(sender.run(shutdown.clone(), Arc::clone(&wake)));
+    let router = router(App::new(db.clone(), PushAuth::Loopback, wake, &tasks));
+    worker::run(Worker::Push, db, listener, router, settings.worker.limits, tasks, shutdown).await;
+}
+
+#[cfg(test)]
+mod tests;

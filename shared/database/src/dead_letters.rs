@@ -1,12 +1,13 @@
 //! What no consumer could take, kept until a person or a rule decides.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use domain::EventId;
 use sqlx::PgPool;
 use uuid::Uuid;
+
+use crate::without_nul;
 
 /// A message to be kept.
 #[derive(Debug, Clone, Copy)]
@@ -93,11 +94,6 @@ pub async fn park(db: &PgPool, letter: Letter<'_>) -> sqlx::Result<bool> {
     .execute(db)
     .await?;
     Ok(kept.rows_affected() == 1)
-}
-
-/// Neither `text` nor `jsonb` can hold a NUL, and a message that has one must still be kept.
-fn without_nul(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
 }
 
 /// The oldest messages that nobody has decided on.

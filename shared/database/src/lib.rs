@@ -3,6 +3,8 @@
 //! Statements on the purchase's path take slices: what concurrent requests ask for at the same moment
 //! becomes one transaction (see [`Batcher`]), which is what makes a popular product cheap.
 
+use std::borrow::Cow;
+
 mod batch;
 pub mod claim;
 pub mod customers;
@@ -32,4 +34,9 @@ fn decode<T, E: std::error::Error + Send + Sync + 'static>(value: Result<T, E>) 
 
 fn decode_text(problem: String) -> sqlx::Error {
     sqlx::Error::Decode(problem.into())
+}
+
+/// Neither `text` nor `jsonb` can hold a NUL, and what others say may have one.
+fn without_nul(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
 }

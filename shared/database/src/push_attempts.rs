@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use crate::inbox::Outcome;
 use crate::messaging_tokens::Locale;
-use crate::{decode, decode_text};
+use crate::{decode, decode_text, without_nul};
 
 /// An event that a consumer is to tell the buyer about.
 #[derive(Debug, Clone)]
 pub struct Notice {
     /// Who claims it.
-    pub consumer: String,
+    pub consumer: &'static str,
     /// The event.
     pub event: EventId,
     /// What it must have announced.
@@ -24,7 +24,7 @@ pub struct Notice {
 
 /// Plans one attempt per device of the buyer, once per notice. Answers in order. Safe to repeat.
 pub async fn plan(db: &PgPool, notices: &[Notice]) -> sqlx::Result<Vec<Outcome>> {
-    let consumers: Vec<String> = notices.iter().map(|notice| notice.consumer.clone()).collect();
+    let consumers: Vec<String> = notices.iter().map(|notice| notice.consumer.to_owned()).collect();
     let events: Vec<Uuid> = notices.iter().map(|notice| notice.event.uuid()).collect();
     let types: Vec<String> = notices.iter().map(|notice| notice.event_type.name().to_owned()).collect();
     sqlx::query_scalar!(
@@ -233,7 +233,8 @@ pub async fn record(db: &PgPool, results: &[Recorded]) -> sqlx::Result<Vec<bool>
     let statuses: Vec<String> = results.iter().map(|result| result.next.status().to_owned()).collect();
     let waits: Vec<Option<f64>> = results.iter().map(|result| result.next.wait()).collect();
     let certain: Vec<bool> = results.iter().map(|result| result.certain).collect();
-    let errors: Vec<Option<String>> = results.iter().map(|result| result.error.clone()).collect();
+    let errors: Vec<Option<String>> =
+        results.iter().map(|result| Some(without_nul(result.error.as_deref()?).into_owned())).collect();
     sqlx::query_scalar!(
         r#"
         WITH result AS MATERIALIZED (

@@ -22,7 +22,7 @@ async fn paid(db: &PgPool, customer: CustomerId) -> Notice {
         .fetch_one(db)
         .await
         .unwrap();
-    Notice { consumer: "checkout-push".into(), event: event.into(), event_type: EventType::CheckoutSuccess }
+    Notice { consumer: "checkout-push", event: event.into(), event_type: EventType::CheckoutSuccess }
 }
 
 async fn plan_one(db: &PgPool, notice: &Notice) -> Outcome {
@@ -30,7 +30,7 @@ async fn plan_one(db: &PgPool, notice: &Notice) -> Outcome {
 }
 
 async fn record_one(db: &PgPool, lease: Lease, next: Next, certain: bool) -> bool {
-    record(db, &[Recorded { lease, next, certain, error: None }]).await.unwrap()[0]
+    record(db, &[Recorded { lease, next, certain, error: Some("NUL \0".into()) }]).await.unwrap()[0]
 }
 
 /// Status, attempts and unknowns of the device's only attempt.
@@ -106,11 +106,8 @@ async fn only_what_was_announced_is_told(db: PgPool) {
         .fetch_one(&db)
         .await
         .unwrap();
-    let failed = Notice {
-        consumer: "checkout-failed-push".into(),
-        event: declined.into(),
-        event_type: EventType::CheckoutFailed,
-    };
+    let failed =
+        Notice { consumer: "checkout-failed-push", event: declined.into(), event_type: EventType::CheckoutFailed };
     assert_eq!(plan_one(&db, &failed).await, Outcome::Done);
     let leased = lease(&db, 10, MINUTE).await.unwrap();
     assert_eq!(leased[0].event_type, EventType::CheckoutFailed);

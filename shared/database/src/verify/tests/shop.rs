@@ -152,7 +152,7 @@ impl Shop {
                 EventType::CheckoutFailed => "checkout-failed-push",
                 EventType::CheckoutRefunded => unreachable!("this shop gives nothing back"),
             };
-            let notice = Notice { consumer: consumer.into(), event: event.id, event_type: event.event_type };
+            let notice = Notice { consumer, event: event.id, event_type: event.event_type };
             push_attempts::plan(&self.db, &[notice]).await.unwrap();
         }
         let ids: Vec<_> = events.iter().map(|event| event.id).collect();

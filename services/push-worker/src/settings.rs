@@ -1,0 +1,142 @@
+use std::time::Duration;
+
+use anyhow::Context as _;
+use fcm::{Fcm, FcmSettings, ServiceAccount};
+use messaging::topology::Worker;
+use messaging::worker::WorkerSettings;
+use secrecy::{ExposeSecret as _, SecretString};
+use service::{Env, Mode};
+
+use crate::verdict::Backoff;
+
+/// What the push worker is told by its environment.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where it listens, and the database.
+    pub worker: WorkerSettings,
+    /// How FCM is reached.
+    pub fcm: FcmAccess,
+    /// How it sends.
+    pub sending: Sending,
+}
+
+/// How FCM is reached, and as whom.
+#[derive(Debug, Clone)]
+pub struct FcmAccess {
+    /// `FCM_BASE_URL`: Google's, or the sandbox.
+    pub base_url: String,
+    /// `FCM_SERVICE_ACCOUNT`: the JSON that the Firebase console hands out; the sandbox has one of its own.
+    pub service_account: Option<SecretString>,
+    /// `FCM_VALIDATE_ONLY`
+    pub validate_only: bool,
+}
+
+/// How notifications are sent.
+#[derive(Debug, Clone)]
+pub struct Sending {
+    /// `PUBLIC_URL`: where a notification leads to, if that is https.
+    pub public_url: String,
+    /// `PUSH_IN_FLIGHT`: sends that may wait for an answer at once.
+    pub in_flight: u32,
+    /// `PUSH_POLL`: how often it looks for attempts that nobody woke it for.
+    pub poll: Duration,
+    /// How long an attempt belongs to the sender that leased it: longer than a send can take.
+    pub lease: Duration,
+    /// How long it waits before it tries again.
+    pub backoff: Backoff,
+}
+
+impl Settings {
+    /// Reads the settings; what is wrong with them is refused by `env.finish()`.
+    pub fn read(env: &mut Env) -> Self {
+        let backoff = Backoff::default();
+        Self {
+            worker: WorkerSettings::read(env, Worker::Push),
+            fcm: FcmAccess::read(env),
+            sending: Sending {
+                public_url: env.url("PUBLIC_URL", "http://localhost:8080", "what buyers have in their address bar"),
+                in_flight: env.or("PUSH_IN_FLIGHT", 64, "notifications that may wait for FCM's answer at once"),
+                poll: env.or("PUSH_POLL", Duration::from_secs(1), "how often due notifications are looked for"),
+                lease: Duration::from_mins(1),
+                backoff: Backoff {
+                    first: env.or(
+                        "PUSH_RETRY_FIRST",
+                        backoff.first,
+                        "wait before a notification is tried again; doubles",
+                    ),
+                    give_up_after: env.or(
+                        "PUSH_GIVE_UP_AFTER",
+                        backoff.give_up_after,
+                        "age at which a notification is news no more",
+                    ),
+                    ..backoff
+                },
+            },
+        }
+    }
+}
+
+impl FcmAccess {
+    fn read(env: &mut Env) -> Self {
+        let access = Self {
+            base_url: env.url(
+                "FCM_BASE_URL",
+                "http://127.0.0.1:8090/fcm",
+                "FCM (https://fcm.googleapis.com), or the sandbox",
+            ),
+            service_account: env.optional_secret(
+                "FCM_SERVICE_ACCOUNT",
+                "the service account's JSON, as the Firebase console hands it out",
+            ),
+            validate_only: env.or("FCM_VALIDATE_ONLY", false, "have FCM check notifications and deliver none"),
+        };
+        if env.mode() == Mode::Production {
+            if access.service_account.is_none() {
+                env.refuse("FCM_SERVICE_ACCOUNT", "required in production");
+            }
+            if !access.base_url.starts_with("https://") {
+                env.refuse("FCM_BASE_URL", "the sandbox's phone is nobody's");
+            }
+        }
+        access
+    }
+
+    /// A client of FCM. It connects when it is first used.
+    pub fn client(&self) -> anyhow::Result<Fcm> {
+        let json = self.service_account.as_ref().context("FCM_SERVICE_ACCOUNT is not set")?;
+        let account =
+            ServiceAccount::from_json(json.expose_secret()).context("FCM_SERVICE_ACCOUNT is no service account")?;
+        let settings = FcmSettings {
+            base_url: self.base_url.clone(),
+            validate_only: self.validate_only,
+            ..FcmSettings::new(account)
+        };
+        Ok(Fcm::new(settings)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusals(pairs: &[(&str, &str)]) -> String {
+        let mut env = Env::from_pairs(pairs.iter().copied());
+        Settings::read(&mut env);
+        env.finish().err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn development_needs_nothing_and_production_an_account() {
+        assert_eq!(refusals(&[]), "");
+        let production = [
+            ("JUMUN_ENV", "production"),
+            ("DATABASE_URL", "postgres://db/jumun"),
+            ("PUBLIC_URL", "https://shop.example"),
+            ("FCM_BASE_URL", "http://127.0.0.1:8090/fcm"),
+        ];
+        let told = refusals(&production);
+        assert!(told.contains("FCM_SERVICE_ACCOUNT: required") && told.contains("FCM_BASE_URL: the sandbox"), "{told}");
+        let whole = [("FCM_BASE_URL", "https://fcm.googleapis.com"), ("FCM_SERVICE_ACCOUNT", "{}")];
+        assert_eq!(refusals(&[&production[..3], &whole].concat()), "");
+    }
+}
