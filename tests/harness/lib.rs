@@ -1,1 +1,333 @@
-//! The test harness: a shop on a database of its own, whose queues the test drives.
+//! The test harness: a whole shop over real HTTP on a database of its own, whose queues the test drives.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a harness that cannot go on panics: that is its report"
+)]
+
+mod buyer;
+mod push;
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use chrono::TimeDelta;
+use database::products::NewProduct;
+use database::verify::{self, BookEntry};
+use domain::{ProductId, Won};
+use fcm::{Fcm, FcmSettings, ServiceAccount};
+use messaging::push::PushAuth;
+use messaging::relay::Progress;
+use messaging::topology::{Policy, SUBSCRIPTIONS, Worker};
+use push_worker::{Backoff, Sending};
+use sandbox::Sandbox;
+use service::{Env, Limits, layers, serve};
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+pub use buyer::{Answer, Authenticated, Buyer, Placed};
+pub use push::Push;
+
+/// The products of a test shop: name, price in won, pieces.
+pub const CATALOGUE: [(&str, i64, i32); 4] =
+    [("mug", 15_000, 100), ("shirt", 39_000, 50), ("poster", 9_000, 1_000), ("rare", 120_000, 5)];
+
+/// A shop in this process: API, workers and sandbox each on a port of its own, and every loop standing still until the
+/// test takes a step.
+pub struct Shop {
+    /// Its database.
+    pub db: PgPool,
+    /// The database's address.
+    pub database_url: String,
+    /// The providers, and their own word on what happened.
+    pub sandbox: Sandbox,
+    /// Where the sandbox listens.
+    pub sandbox_url: String,
+    /// Where the API listens.
+    pub url: String,
+    /// The API's parts, whose loops the test drives.
+    pub api: checkout_api::Parts,
+    workers: HashMap<Worker, Running>,
+    /// Sends planned notifications.
+    pub sender: push_worker::Sender,
+    gateway: Arc<toss::Toss>,
+    products: HashMap<&'static str, ProductId>,
+    _stop: DropGuard,
+}
+
+/// A handle to a [`Shop`].
+#[derive(Clone)]
+pub struct OpenShop(Arc<Shop>);
+
+impl Deref for OpenShop {
+    type Target = Shop;
+    fn deref(&self) -> &Shop {
+        &self.0
+    }
+}
+
+/// Redelivery without the wait, and patience that a test can exhaust.
+const IMPATIENT: Policy = Policy {
+    ack_deadline: Duration::from_secs(5),
+    min_backoff: Duration::from_millis(1),
+    max_backoff: Duration::from_millis(5),
+    max_attempts: 5,
+    retention: Duration::from_hours(1),
+};
+
+/// How long anything may take before a test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl OpenShop {
+    /// Opens a shop with the usual [`CATALOGUE`].
+    pub async fn open() -> Self {
+        let (db, database_url) = postgres::fresh_url(&database::MIGRATOR).await;
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+
+        let (sandbox_listener, sandbox_url) = listen().await;
+        let sandbox = Sandbox::new(sandbox::Settings { public_url: sandbox_url.clone(), ..Default::default() });
+        spawn(sandbox_listener, sandbox::router(sandbox.clone()), &stop);
+
+        let stock = stock_worker::App::new(db.clone(), PushAuth::Loopback, &tasks);
+        let stock = Running::start(stock_worker::router(stock), &stop).await;
+
+        let account = ServiceAccount::from_json(&sandbox.service_account_json()).expect("a service account");
+        let settings = FcmSettings { base_url: format!("{sandbox_url}/fcm"), ..FcmSettings::new(account) };
+        let fcm = Arc::new(Fcm::new(settings).expect("an FCM client"));
+        let push = push_worker::App::new(db.clone(), PushAuth::Loopback, Arc::default(), &tasks);
+        let sender = push_worker::Sender::new(db.clone(), fcm, sending(), &tasks);
+        let push = Running::start(push_worker::router(push), &stop).await;
+
+        let letters = dead_letter_worker::App::new(db.clone(), PushAuth::Loopback);
+        let letters = Running::start(dead_letter_worker::router(letters), &stop).await;
+
+        let (listener, url) = listen().await;
+        let mut env = Env::from_pairs([
+            ("PUBLIC_URL", url.clone()),
+            ("DATABASE_URL", database_url.clone()),
+            ("TOSS_BASE_URL", format!("{sandbox_url}/toss")),
+            ("TOSS_SDK_URL", format!("{sandbox_url}/toss/v2/standard")),
+            ("STOCK_WORKER_URL", stock.url.clone()),
+            ("PUSH_WORKER_URL", push.url.clone()),
+            ("DEAD_LETTER_WORKER_URL", letters.url.clone()),
+            ("CONFIRM_WAIT", "2s".to_owned()),
+        ]);
+        let settings = checkout_api::Settings::read(&mut env);
+        env.finish().expect("good settings");
+        let gateway = Arc::new(
+            toss::Toss::new(toss::TossSettings {
+                base_url: settings.toss_base_url.clone(),
+                confirm_timeout: Duration::from_millis(800), // a provider that hangs must not hang the tests
+                query_timeout: Duration::from_millis(800),
+                ..toss::TossSettings::new(settings.toss_secret_key.clone())
+            })
+            .expect("a gateway"),
+        );
+        let broker = messaging::embedded::BrokerSettings { policy: Some(IMPATIENT), ..settings.broker() };
+        let api =
+            checkout_api::Parts::new(&settings, &db, Arc::clone(&gateway) as _, &broker, &tasks).expect("a storefront");
+        spawn(listener, checkout_api::router(api.app.clone()), &stop);
+
+        let products = stock_up(&db).await;
+        Self(Arc::new(Shop {
+            db,
+            database_url,
+            sandbox,
+            sandbox_url,
+            url,
+            api,
+            workers: HashMap::from([(Worker::Stock, stock), (Worker::Push, push), (Worker::DeadLetter, letters)]),
+            sender,
+            gateway,
+            products,
+            _stop: stop.drop_guard(),
+        }))
+    }
+
+    /// A client that has never been here and carries no cookie.
+    pub fn nobody(&self) -> Buyer {
+        Buyer::new(Arc::clone(&self.0))
+    }
+
+    /// A buyer who has just opened the shop's first page.
+    pub async fn visitor(&self) -> Buyer {
+        let buyer = Buyer::new(Arc::clone(&self.0));
+        buyer.page("/").await;
+        buyer
+    }
+}
+
+impl Shop {
+    /// The full address of a path.
+    pub fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// Where a worker listens.
+    pub fn worker_url(&self, worker: Worker) -> &str {
+        &self.workers[&worker].url
+    }
+
+    /// Stops a worker: nobody answers at its address.
+    pub async fn worker_down(&self, worker: Worker) {
+        let worker = &self.workers[&worker];
+        worker.serving.lock().await.stop.cancel();
+        let address = worker.url.trim_start_matches("http://");
+        self.eventually("the worker to go down", async || tokio::net::TcpStream::connect(address).await.is_err()).await;
+    }
+
+    /// Starts a stopped worker again, at the same address.
+    pub async fn worker_up(&self, worker: Worker) {
+        let worker = &self.workers[&worker];
+        let mut serving = worker.serving.lock().await;
+        let listener = TcpListener::bind(worker.url.trim_start_matches("http://")).await.expect("the same port");
+        let stop = serving.closing.child_token();
+        spawn(listener, worker.router.clone(), &stop);
+        serving.stop = stop;
+    }
+
+    /// The id of a product of the catalogue.
+    pub fn product(&self, name: &str) -> ProductId {
+        self.products[name]
+    }
+
+    /// Publishes and delivers until nothing moves any more, retries included, notifications too.
+    pub async fn deliver_events(&self) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let published = self.api.relay.step().await.expect("the outbox");
+            let pushed = self.api.broker.deliver_due().await.expect("the deliveries");
+            let sent = self.sender.step().await.expect("the notifications");
+            let waiting = self.count("SELECT count(*) FROM deliveries").await;
+            if matches!(published, Progress::Idle) && pushed == 0 && sent == 0 && waiting == 0 {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{waiting} deliveries are still waiting");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Has the provider asked about every open payment, as the reconciler would have by now.
+    pub async fn reconcile(&self) {
+        self.execute("UPDATE payments SET next_check_at = now() WHERE next_check_at IS NOT NULL").await;
+        while self.api.reconciler.step().await.expect("the reconciler") > 0 {}
+    }
+
+    /// Lets time pass, for the provider and for what the database remembers.
+    pub async fn wait(&self, time: TimeDelta) {
+        self.sandbox.advance_clock(time);
+        let seconds = time.num_seconds();
+        for change in [
+            format!("UPDATE payments SET asked_at = asked_at - make_interval(secs => {seconds})"),
+            format!("UPDATE orders SET expires_at = expires_at - make_interval(secs => {seconds})"),
+            format!("UPDATE push_attempts SET due_at = due_at - make_interval(secs => {seconds})"),
+        ] {
+            self.execute(&change).await;
+        }
+    }
+
+    /// Insists that every invariant holds, also those of a shop at rest, and that the provider's book agrees.
+    pub async fn verify(&self) {
+        let book: Vec<BookEntry> = self.sandbox.payments(None).into_iter().map(book_entry).collect();
+        let consumers: Vec<_> = SUBSCRIPTIONS.iter().map(|it| (it.topic, it.name)).collect();
+        let invariants = verify::always().iter().chain(verify::drained());
+        let mut violations = verify::check(&self.db, invariants, &consumers).await.expect("the books");
+        let audit = verify::audit_provider(&self.db, self.gateway.as_ref(), None).await.expect("the provider's books");
+        violations.extend(audit.violations);
+        violations.extend(verify::unknown_money(&self.db, &book).await.expect("the sandbox's book"));
+        assert!(violations.is_empty(), "{violations:#?}");
+    }
+
+    /// Looks again and again until something is so, and fails loudly when it does not come.
+    pub async fn eventually(&self, what: &str, so: impl AsyncFn() -> bool) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !so().await {
+            assert!(tokio::time::Instant::now() < deadline, "waited in vain for {what}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// A number from the database.
+    pub async fn count(&self, sql: &str) -> i64 {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&self.db).await.expect("a number")
+    }
+
+    /// Changes the database behind the shop's back.
+    pub async fn execute(&self, sql: &str) {
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&self.db).await.expect("a change");
+    }
+
+    /// Pieces of a product: on hand and reserved.
+    pub async fn stock(&self, name: &str) -> (i32, i32) {
+        sqlx::query_as("SELECT on_hand, reserved FROM stock WHERE product_id = $1")
+            .bind(self.product(name).uuid())
+            .fetch_one(&self.db)
+            .await
+            .expect("a product")
+    }
+}
+
+fn book_entry(entry: sandbox::Entry) -> BookEntry {
+    BookEntry { order_id: entry.order_id, payment_key: entry.payment_key, kept: entry.kept }
+}
+
+fn sending() -> Sending {
+    let backoff = Backoff { first: Duration::from_millis(1), ..Backoff::default() };
+    let mut env = Env::from_pairs::<String, String>([]);
+    Sending { backoff, ..push_worker::Settings::read(&mut env).sending }
+}
+
+/// A worker that a test can stop and start.
+struct Running {
+    url: String,
+    router: Router,
+    serving: tokio::sync::Mutex<Serving>,
+}
+
+struct Serving {
+    closing: CancellationToken,
+    stop: CancellationToken,
+}
+
+impl Running {
+    async fn start(router: Router, closing: &CancellationToken) -> Self {
+        let (listener, url) = listen().await;
+        let stop = closing.child_token();
+        spawn(listener, router.clone(), &stop);
+        let serving = Serving { closing: closing.clone(), stop };
+        Self { url, router, serving: tokio::sync::Mutex::new(serving) }
+    }
+}
+
+async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    (listener, url)
+}
+
+fn spawn(listener: TcpListener, router: Router, stop: &CancellationToken) {
+    let limits = Limits { in_flight: 1_024, ..Limits::default() };
+    let router = layers::standard(router, &limits, &TaskTracker::new());
+    tokio::spawn(serve::serve(listener, router, limits, stop.clone()));
+}
+
+async fn stock_up(db: &PgPool) -> HashMap<&'static str, ProductId> {
+    let products = CATALOGUE.map(|(name, price, stock)| NewProduct {
+        id: ProductId::new(),
+        name: name.to_owned(),
+        name_en: name.to_owned(),
+        price: Won::new(price).expect("a price"),
+        image_url: None,
+        stock,
+    });
+    database::products::add(db, &products).await.expect("a catalogue");
+    CATALOGUE.iter().zip(&products).map(|((name, ..), product)| (*name, product.id)).collect()
+}

@@ -1,4 +1,9 @@
-//! The integration tests, one binary.
+//! The integration tests, one binary: a whole shop over real HTTP and a real PostgreSQL, told as a shop floor would.
 
-#[test]
-fn nothing_yet() {}
+mod faults;
+mod messages;
+mod notifications;
+mod orders;
+mod pages;
+mod purchase;
+mod strangers;

@@ -1,0 +1,200 @@
+//! A buyer with a browser: cookies, pages, the payment window.
+
+use std::sync::Arc;
+
+use reqwest::header::LOCATION;
+use reqwest::{Client, Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::Shop;
+
+/// A buyer. Clones are the same browser.
+#[derive(Clone)]
+pub struct Buyer {
+    shop: Arc<Shop>,
+    client: Client,
+}
+
+/// What `POST /api/orders` answered.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    /// What the payment window is opened for: names the attempt as well.
+    pub window_id: String,
+    /// The order's own id.
+    pub id: String,
+    /// Won.
+    pub amount: i64,
+    /// The whole answer.
+    pub body: Value,
+}
+
+/// What the buyer brings back from the payment window.
+#[derive(Debug, Clone)]
+pub struct Authenticated {
+    /// The provider's key.
+    pub payment_key: String,
+    /// The order id the window was opened for.
+    pub window_id: String,
+    /// Won.
+    pub amount: i64,
+    /// The address that the browser is sent to.
+    pub location: String,
+}
+
+/// An answer, read.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// JSON body, or null.
+    pub body: Value,
+    /// `Content-Type`.
+    pub content_type: String,
+}
+
+impl Answer {
+    async fn read(response: Response) -> Self {
+        let status = response.status().as_u16();
+        let content_type = response.headers().get("content-type").map(|it| it.to_str().unwrap().to_owned());
+        let body = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or(Value::Null);
+        Self { status, body, content_type: content_type.unwrap_or_default() }
+    }
+
+    /// Insists on a status.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.body);
+        self.body
+    }
+
+    /// Insists on a problem of that status and code.
+    #[track_caller]
+    pub fn expect_problem(self, status: u16, code: &str) {
+        assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{}", self.body);
+        assert_eq!(self.content_type, "application/problem+json");
+    }
+}
+
+impl Buyer {
+    pub(crate) fn new(shop: Arc<Shop>) -> Self {
+        let client = Client::builder()
+            .cookie_store(true)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .expect("a client");
+        Self { shop, client }
+    }
+
+    /// Asks for a page or an API resource.
+    pub async fn get(&self, path: &str) -> Response {
+        self.client.get(self.shop.at(path)).send().await.expect("an answer")
+    }
+
+    /// Asks for a page and returns its text.
+    pub async fn page(&self, path: &str) -> String {
+        let response = self.get(path).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        response.text().await.expect("a page")
+    }
+
+    /// Reads JSON.
+    pub async fn read(&self, path: &str) -> Answer {
+        Answer::read(self.get(path).await).await
+    }
+
+    /// Posts JSON.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_with_key(path, body, &uuid::Uuid::new_v4().to_string()).await
+    }
+
+    /// Posts JSON under an idempotency key.
+    pub async fn post_with_key(&self, path: &str, body: &Value, key: &str) -> Answer {
+        let request = self.client.post(self.shop.at(path)).header("idempotency-key", key).json(body);
+        Answer::read(request.send().await.expect("an answer")).await
+    }
+
+    /// Sends JSON with DELETE.
+    pub async fn delete(&self, path: &str, body: &Value) -> Answer {
+        Answer::read(self.client.delete(self.shop.at(path)).json(body).send().await.expect("an answer")).await
+    }
+
+    /// The body that orders `items`, each a product's name and how many.
+    pub fn basket(&self, items: &[(&str, i64)]) -> Value {
+        let item = |(name, quantity): &(&str, i64)| json!({"productId": self.shop.product(name), "quantity": quantity});
+        json!({"items": items.iter().map(item).collect::<Vec<_>>()})
+    }
+
+    /// Orders.
+    pub async fn place_order(&self, items: &[(&str, i64)]) -> Placed {
+        let answer = self.post("/api/orders", &self.basket(items)).await;
+        assert!(matches!(answer.status, 200 | 201), "{}: {}", answer.status, answer.body);
+        Placed::from(answer.body)
+    }
+
+    /// Goes through the payment window by card, up to the redirect back to the shop.
+    pub async fn authenticate(&self, order: &Placed) -> Authenticated {
+        self.authenticate_by(order, &[("choice", "card")]).await
+    }
+
+    /// Goes through the payment window with these choices.
+    pub async fn authenticate_by(&self, order: &Placed, choices: &[(&str, &str)]) -> Authenticated {
+        let window = json!({
+            "clientKey": order.body["clientKey"], "customerKey": order.body["customerKey"],
+            "orderId": order.window_id, "orderName": order.body["orderName"],
+            "amount": {"value": order.amount, "currency": "KRW"},
+            "successUrl": order.body["successUrl"], "failUrl": order.body["failUrl"],
+        });
+        let opened = self.client.post(format!("{}/toss/browser/payments", self.shop.sandbox_url)).json(&window);
+        let opened = Answer::read(opened.send().await.expect("an answer")).await.expect(200);
+        let window_url = opened["windowUrl"].as_str().expect("a window");
+        let back = self.client.post(window_url).form(choices).send().await.expect("an answer");
+        assert_eq!(back.status(), StatusCode::SEE_OTHER);
+        let location = back.headers()[LOCATION].to_str().expect("an address").to_owned();
+        Authenticated {
+            payment_key: opened["paymentKey"].as_str().expect("a key").to_owned(),
+            window_id: order.window_id.clone(),
+            amount: order.amount,
+            location,
+        }
+    }
+
+    /// Brings a payment back as a JSON client does.
+    pub async fn confirm(&self, payment: &Authenticated) -> Answer {
+        let body = json!({"paymentKey": payment.payment_key, "orderId": payment.window_id, "amount": payment.amount});
+        self.post("/api/payments/confirm", &body).await
+    }
+
+    /// Brings a payment back as a browser does, and returns where the shop sends it.
+    pub async fn follow_back(&self, payment: &Authenticated) -> String {
+        let response = self.client.get(&payment.location).send().await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::SEE_OTHER);
+        response.headers()[LOCATION].to_str().expect("an address").to_owned()
+    }
+
+    /// Orders, authenticates and pays.
+    pub async fn buy(&self, items: &[(&str, i64)]) -> Placed {
+        let order = self.place_order(items).await;
+        let payment = self.authenticate(&order).await;
+        self.confirm(&payment).await.expect(200);
+        order
+    }
+
+    /// Registers a device for notifications.
+    pub async fn register_device(&self, token: &str) {
+        self.post("/api/messaging-tokens", &json!({"token": token})).await.expect(204);
+    }
+
+    /// The order's status, as its owner sees it.
+    pub async fn status(&self, order: &Placed) -> String {
+        let body = self.read(&format!("/api/orders/{}", order.id)).await.expect(200);
+        body["status"].as_str().expect("a status").to_owned()
+    }
+}
+
+impl From<Value> for Placed {
+    fn from(body: Value) -> Self {
+        let window_id = body["orderId"].as_str().expect("an order id").to_owned();
+        Self { id: window_id[..36].to_owned(), window_id, amount: body["amount"].as_i64().expect("an amount"), body }
+    }
+}

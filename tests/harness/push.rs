@@ -1,0 +1,64 @@
+//! Push requests made by hand: what a broker, or somebody who pretends to be one, may send.
+
+use std::collections::BTreeMap;
+
+use chrono::Utc;
+use messaging::embedded::PROJECT;
+use messaging::envelope::{CE_ID, Outgoing};
+use messaging::topology::Subscription;
+use reqwest::Client;
+
+use crate::{Placed, Shop};
+
+/// A push request to the worker of a subscription.
+#[derive(Clone)]
+pub struct Push {
+    subscription: String,
+    body: Vec<u8>,
+}
+
+impl Push {
+    /// Any body at all.
+    pub fn raw(subscription: &str, body: Vec<u8>) -> Self {
+        Self { subscription: subscription.to_owned(), body }
+    }
+
+    /// A well-formed push of a message with this event id and data.
+    pub fn message(subscription: &str, event_id: &str, data: &[u8]) -> Self {
+        let attributes = BTreeMap::from([(CE_ID, event_id)]);
+        let resource = format!("projects/{PROJECT}/subscriptions/{subscription}");
+        let message_id = uuid::Uuid::new_v4().to_string();
+        let push = Outgoing {
+            subscription: &resource,
+            message_id: &message_id,
+            publish_time: Utc::now(),
+            data,
+            attributes: &attributes,
+            delivery_attempt: Some(1),
+        };
+        Self::raw(subscription, push.encode().expect("an envelope"))
+    }
+
+    /// The push of the event that an order announced.
+    pub async fn of_event(shop: &Shop, order: &Placed, event_type: &str, subscription: &str) -> Self {
+        let (id, data): (uuid::Uuid, String) =
+            sqlx::query_as("SELECT id, data FROM outbox WHERE order_id = $1::uuid AND type = $2")
+                .bind(&order.id)
+                .bind(event_type)
+                .fetch_one(&shop.db)
+                .await
+                .expect("an event");
+        Self::message(subscription, &id.to_string(), data.as_bytes())
+    }
+
+    /// Delivers it, and returns the status of the answer.
+    pub async fn deliver(&self, shop: &Shop) -> u16 {
+        // A subscription that we do not have is pushed to where ours go.
+        let known = Subscription::named(&self.subscription).or_else(|| Subscription::named("checkout-stock"));
+        let known = known.expect("a subscription");
+        let request = Client::builder().no_proxy().build().expect("a client");
+        let request = request.post(format!("{}{}", shop.worker_url(known.worker), known.path));
+        let answer = request.header("content-type", "application/json").body(self.body.clone()).send().await;
+        answer.expect("an answer").status().as_u16()
+    }
+}

@@ -1,0 +1,121 @@
+//! Whatever goes wrong at the provider, the order ends where the provider's own book says it is.
+
+use chrono::TimeDelta;
+use harness::{OpenShop, Placed};
+use sandbox::{Endpoint, Fault, FaultOrder};
+
+fn fault(endpoint: Endpoint, text: &str, times: u32) -> FaultOrder {
+    let fault: Fault = text.parse().unwrap();
+    FaultOrder { endpoint, fault, order_id: None, times }
+}
+
+/// The order ends paid if and only if the provider kept the money, and the shelf agrees.
+async fn ends_as_the_book_says(shop: &OpenShop, status: &str, order: &Placed, what: &str) {
+    let kept = shop.sandbox.money_taken(&order.id);
+    let (expected, left) = if kept > 0 { ("paid", 99) } else { ("pending", 100) };
+    assert_eq!(status, expected, "{what}: the provider kept {kept}");
+    assert!(shop.sandbox.approvals(&order.id) <= 1, "{what}");
+    assert_eq!(shop.stock("mug").await, (left, 0), "{what}");
+    shop.verify().await;
+}
+
+#[tokio::test]
+async fn every_spoiled_confirm_ends_as_the_book_says() {
+    for what in [
+        "reset",
+        "hang",
+        "before-500",
+        "before-500=UNKNOWN_PAYMENT_ERROR",
+        "html-502",
+        "decline=REJECT_CARD_COMPANY",
+        "slow=100",
+        "answer-lost",
+        "hang-after",
+        "approve-then-500",
+        "html-502-after",
+        "lying-amount",
+    ] {
+        let shop = OpenShop::open().await;
+        let buyer = shop.visitor().await;
+        let order = buyer.place_order(&[("mug", 1)]).await;
+        let payment = buyer.authenticate(&order).await;
+        shop.sandbox.fault(fault(Endpoint::Confirm, what, 1));
+        let status = buyer.confirm(&payment).await.status;
+        assert!(matches!(status, 200 | 202 | 402), "{what}: {status}");
+        shop.reconcile().await;
+        shop.deliver_events().await;
+        ends_as_the_book_says(&shop, &buyer.status(&order).await, &order, what).await;
+        shop.sandbox.release_hanging_calls();
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_says_nothing_for_long_is_asked_until_it_does() {
+    let shop = OpenShop::open().await;
+    let buyer = shop.visitor().await;
+    let order = buyer.place_order(&[("mug", 1)]).await;
+    let payment = buyer.authenticate(&order).await;
+    shop.sandbox.fault(fault(Endpoint::Confirm, "answer-lost", 1));
+    shop.sandbox.fault(fault(Endpoint::Query, "html-502", 3));
+    assert_eq!(buyer.confirm(&payment).await.expect(202)["status"], "confirming");
+    assert_eq!(buyer.confirm(&payment).await.expect(202)["status"], "confirming", "never failed, never asked twice");
+    let page = buyer.page(&format!("/checkout/success?orderId={}", order.id)).await;
+    assert!(page.contains("결제를 확인하고 있습니다"));
+    for _ in 0..2 {
+        shop.reconcile().await;
+        assert_eq!(buyer.status(&order).await, "confirming");
+    }
+    shop.reconcile().await;
+    assert_eq!(buyer.status(&order).await, "paid");
+    shop.deliver_events().await;
+    ends_as_the_book_says(&shop, "paid", &order, "a silent provider").await;
+}
+
+#[tokio::test]
+async fn a_payment_nobody_confirmed_frees_the_goods_when_the_window_is_over() {
+    let shop = OpenShop::open().await;
+    let buyer = shop.visitor().await;
+    let order = buyer.place_order(&[("mug", 1)]).await;
+    let payment = buyer.authenticate(&order).await;
+    // Neither the confirm nor anything the reconciler sends within the window gets through.
+    shop.sandbox.fault(fault(Endpoint::Confirm, "before-500", 1_000));
+    assert_eq!(buyer.confirm(&payment).await.status, 202);
+    shop.reconcile().await;
+    assert_eq!((buyer.status(&order).await.as_str(), shop.stock("mug").await), ("confirming", (100, 1)));
+    shop.wait(TimeDelta::minutes(20)).await;
+    shop.reconcile().await;
+    shop.deliver_events().await;
+    ends_as_the_book_says(&shop, &buyer.status(&order).await, &order, "an expired window").await;
+}
+
+#[tokio::test]
+async fn a_buyer_who_closes_the_tab_has_paid_all_the_same() {
+    let shop = OpenShop::open().await;
+    let buyer = shop.visitor().await;
+    for (millis, product) in [(1, "mug"), (5, "shirt"), (20, "poster"), (60, "rare")] {
+        let order = buyer.place_order(&[(product, 1)]).await;
+        let payment = buyer.authenticate(&order).await;
+        shop.sandbox.fault(fault(Endpoint::Confirm, "slow=50", 1));
+        let tab = tokio::time::timeout(std::time::Duration::from_millis(millis), buyer.confirm(&payment));
+        drop(tab.await);
+        // Wherever the request was cut off, the buyer who comes back finds the order paid, once.
+        shop.eventually("the order to be paid", async || buyer.confirm(&payment).await.status == 200).await;
+        assert_eq!((shop.sandbox.approvals(&order.id), buyer.status(&order).await.as_str()), (1, "paid"));
+        shop.sandbox.clear_faults();
+    }
+    shop.deliver_events().await;
+    shop.verify().await;
+}
+
+#[tokio::test]
+async fn keys_that_the_provider_refuses_charge_nothing() {
+    let shop = OpenShop::open().await;
+    let buyer = shop.visitor().await;
+    let order = buyer.place_order(&[("mug", 1)]).await;
+    let payment = buyer.authenticate(&order).await;
+    shop.sandbox.fault(fault(Endpoint::Confirm, "decline=UNAUTHORIZED_KEY", 1));
+    buyer.confirm(&payment).await.expect_problem(502, "payment-gateway-error");
+    assert_eq!((shop.sandbox.money_taken(&order.id), shop.stock("mug").await), (0, (100, 0)));
+    shop.deliver_events().await;
+    shop.verify().await;
+}
