@@ -123,13 +123,14 @@ pub async fn lease(db: &PgPool, limit: i64, lease: Duration) -> sqlx::Result<Vec
             ORDER BY due_at LIMIT $1
             FOR UPDATE SKIP LOCKED
         ), ready AS MATERIALIZED (
-            SELECT d.event_id, d.device_id, e.type, o.name, o.amount, p.decline_message, t.kind, t.token, t.locale
+            SELECT d.event_id, d.device_id, e.type, o.name, o.amount, t.kind, t.token, t.locale,
+                -- Not a join: that would look up the payment of every success, too.
+                CASE e.type WHEN 'checkout-failed' THEN (SELECT decline_message FROM payments WHERE id = e.payment_id) END AS decline_message
             FROM due d
-            JOIN outbox e ON e.id = d.event_id
-            JOIN orders o ON o.id = e.order_id
+            LEFT JOIN outbox e ON e.id = d.event_id
+            LEFT JOIN orders o ON o.id = e.order_id
             -- Whose device it is counts now, not when the attempt was planned.
-            JOIN messaging_tokens t ON t.id = d.device_id AND t.customer_id = o.customer_id
-            LEFT JOIN payments p ON p.id = e.payment_id AND e.type = 'checkout-failed'
+            LEFT JOIN messaging_tokens t ON t.id = d.device_id AND t.customer_id = o.customer_id
         ), leased AS (
             UPDATE push_attempts a SET
                 attempts = a.attempts + (r.token IS NOT NULL)::int,
@@ -137,8 +138,8 @@ pub async fn lease(db: &PgPool, limit: i64, lease: Duration) -> sqlx::Result<Vec
                 status = CASE WHEN r.token IS NULL THEN 'gone' ELSE 'pending' END,
                 due_at = CASE WHEN r.token IS NOT NULL THEN now() + make_interval(secs => $2) END,
                 last_error = CASE WHEN r.token IS NULL THEN 'the buyer no longer has this device' ELSE a.last_error END
-            FROM due d LEFT JOIN ready r USING (event_id, device_id)
-            WHERE a.event_id = d.event_id AND a.device_id = d.device_id
+            FROM ready r
+            WHERE a.event_id = r.event_id AND a.device_id = r.device_id
             RETURNING a.event_id, a.device_id, a.order_id, a.attempts, a.due_at, extract(epoch FROM now() - a.at)::float8 AS age,
                 r.type, r.name, r.amount, r.decline_message, r.kind, r.token, r.locale
         )

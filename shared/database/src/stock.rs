@@ -40,13 +40,11 @@ pub async fn sell(db: &PgPool, consumer: &str, events: &[EventId]) -> sqlx::Resu
             SELECT product_id, sum(quantity)::int AS pieces FROM line GROUP BY product_id
         ), shelf AS MATERIALIZED (
             -- The weaker lock: it lets order lines that reference the product be written meanwhile.
-            SELECT product_id FROM stock
-            WHERE product_id IN (SELECT product_id FROM demand)
-            ORDER BY product_id FOR NO KEY UPDATE
+            SELECT s.product_id, d.pieces FROM stock s JOIN demand d USING (product_id)
+            ORDER BY s.product_id FOR NO KEY UPDATE OF s
         ), taken AS (
-            UPDATE stock s SET on_hand = s.on_hand - d.pieces, reserved = s.reserved - d.pieces
-            FROM shelf JOIN demand d USING (product_id)
-            WHERE s.product_id = shelf.product_id
+            UPDATE stock s SET on_hand = s.on_hand - shelf.pieces, reserved = s.reserved - shelf.pieces
+            FROM shelf WHERE s.product_id = shelf.product_id
             RETURNING s.product_id
         ), noted AS (
             -- LEFT JOIN: a line of a product without a shelf must violate NOT NULL, not vanish.
