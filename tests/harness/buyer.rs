@@ -12,6 +12,7 @@ use crate::Shop;
 #[derive(Clone)]
 pub struct Buyer {
     shop: Arc<Shop>,
+    url: String,
     client: Client,
 }
 
@@ -83,12 +84,22 @@ impl Buyer {
             .no_proxy()
             .build()
             .expect("a client");
-        Self { shop, client }
+        Self { url: shop.url.clone(), shop, client }
+    }
+
+    /// The same buyer at another storefront of the same shop.
+    #[must_use]
+    pub fn at(self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self }
+    }
+
+    fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
     }
 
     /// Asks for a page or an API resource.
     pub async fn get(&self, path: &str) -> Response {
-        self.client.get(self.shop.at(path)).send().await.expect("an answer")
+        self.client.get(self.address(path)).send().await.expect("an answer")
     }
 
     /// Asks for a page and returns its text.
@@ -110,13 +121,13 @@ impl Buyer {
 
     /// Posts JSON under an idempotency key.
     pub async fn post_with_key(&self, path: &str, body: &Value, key: &str) -> Answer {
-        let request = self.client.post(self.shop.at(path)).header("idempotency-key", key).json(body);
+        let request = self.client.post(self.address(path)).header("idempotency-key", key).json(body);
         Answer::read(request.send().await.expect("an answer")).await
     }
 
     /// Sends JSON with DELETE.
     pub async fn delete(&self, path: &str, body: &Value) -> Answer {
-        Answer::read(self.client.delete(self.shop.at(path)).json(body).send().await.expect("an answer")).await
+        Answer::read(self.client.delete(self.address(path)).json(body).send().await.expect("an answer")).await
     }
 
     /// The body that orders `items`, each a product's name and how many.
@@ -145,7 +156,7 @@ impl Buyer {
             "amount": {"value": order.amount, "currency": "KRW"},
             "successUrl": order.body["successUrl"], "failUrl": order.body["failUrl"],
         });
-        let opened = self.client.post(format!("{}/toss/browser/payments", self.shop.sandbox_url)).json(&window);
+        let opened = self.client.post(format!("{}/toss/browser/payments", self.shop.sandbox_url())).json(&window);
         let opened = Answer::read(opened.send().await.expect("an answer")).await.expect(200);
         let window_url = opened["windowUrl"].as_str().expect("a window");
         let back = self.client.post(window_url).form(choices).send().await.expect("an answer");

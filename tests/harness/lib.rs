@@ -8,6 +8,7 @@
 )]
 
 mod buyer;
+mod process;
 mod push;
 
 use std::collections::HashMap;
@@ -25,7 +26,7 @@ use messaging::push::PushAuth;
 use messaging::relay::Progress;
 use messaging::topology::{Policy, SUBSCRIPTIONS, Worker};
 use push_worker::{Backoff, Sending};
-use sandbox::Sandbox;
+use sandbox::{Endpoint, FaultOrder, Sandbox};
 use service::{Env, Limits, layers, serve};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
@@ -33,6 +34,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 pub use buyer::{Answer, Authenticated, Buyer, Placed};
+pub use process::ApiProcess;
 pub use push::Push;
 
 /// The products of a test shop: name, price in won, pieces.
@@ -44,12 +46,9 @@ pub const CATALOGUE: [(&str, i64, i32); 4] =
 pub struct Shop {
     /// Its database.
     pub db: PgPool,
-    /// The database's address.
-    pub database_url: String,
     /// The providers, and their own word on what happened.
     pub sandbox: Sandbox,
-    /// Where the sandbox listens.
-    pub sandbox_url: String,
+    addresses: Addresses,
     /// Where the API listens.
     pub url: String,
     /// The API's parts, whose loops the test drives.
@@ -60,6 +59,30 @@ pub struct Shop {
     gateway: Arc<toss::Toss>,
     products: HashMap<&'static str, ProductId>,
     _stop: DropGuard,
+}
+
+/// What a storefront of this shop is told by its environment.
+struct Addresses {
+    database: String,
+    sandbox: String,
+    workers: [String; 3],
+}
+
+impl Addresses {
+    fn settings(&self, url: &str) -> [(&'static str, String); 9] {
+        let [stock, push, letters] = self.workers.clone();
+        [
+            ("PUBLIC_URL", url.to_owned()),
+            ("CHECKOUT_BIND", url.trim_start_matches("http://").to_owned()),
+            ("DATABASE_URL", self.database.clone()),
+            ("TOSS_BASE_URL", format!("{}/toss", self.sandbox)),
+            ("TOSS_SDK_URL", format!("{}/toss/v2/standard", self.sandbox)),
+            ("STOCK_WORKER_URL", stock),
+            ("PUSH_WORKER_URL", push),
+            ("DEAD_LETTER_WORKER_URL", letters),
+            ("CONFIRM_WAIT", "2s".to_owned()),
+        ]
+    }
 }
 
 /// A handle to a [`Shop`].
@@ -110,16 +133,12 @@ impl OpenShop {
         let letters = Running::start(dead_letter_worker::router(letters), &stop).await;
 
         let (listener, url) = listen().await;
-        let mut env = Env::from_pairs([
-            ("PUBLIC_URL", url.clone()),
-            ("DATABASE_URL", database_url.clone()),
-            ("TOSS_BASE_URL", format!("{sandbox_url}/toss")),
-            ("TOSS_SDK_URL", format!("{sandbox_url}/toss/v2/standard")),
-            ("STOCK_WORKER_URL", stock.url.clone()),
-            ("PUSH_WORKER_URL", push.url.clone()),
-            ("DEAD_LETTER_WORKER_URL", letters.url.clone()),
-            ("CONFIRM_WAIT", "2s".to_owned()),
-        ]);
+        let addresses = Addresses {
+            database: database_url,
+            sandbox: sandbox_url,
+            workers: [stock.url.clone(), push.url.clone(), letters.url.clone()],
+        };
+        let mut env = Env::from_pairs(addresses.settings(&url));
         let settings = checkout_api::Settings::read(&mut env);
         env.finish().expect("good settings");
         let gateway = Arc::new(
@@ -139,9 +158,8 @@ impl OpenShop {
         let products = stock_up(&db).await;
         Self(Arc::new(Shop {
             db,
-            database_url,
             sandbox,
-            sandbox_url,
+            addresses,
             url,
             api,
             workers: HashMap::from([(Worker::Stock, stock), (Worker::Push, push), (Worker::DeadLetter, letters)]),
@@ -166,9 +184,14 @@ impl OpenShop {
 }
 
 impl Shop {
-    /// The full address of a path.
-    pub fn at(&self, path: &str) -> String {
-        format!("{}{path}", self.url)
+    /// Where the sandbox listens.
+    pub fn sandbox_url(&self) -> &str {
+        &self.addresses.sandbox
+    }
+
+    /// The environment of another storefront of this shop, which is to be reached at `url`.
+    pub fn settings(&self, url: &str) -> impl IntoIterator<Item = (&'static str, String)> + use<> {
+        self.addresses.settings(url)
     }
 
     /// Where a worker listens.
@@ -213,6 +236,16 @@ impl Shop {
             assert!(tokio::time::Instant::now() < deadline, "{waiting} deliveries are still waiting");
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Spoils the next `times` calls of a kind to the provider; see the sandbox's `faults`.
+    pub fn spoil(&self, endpoint: Endpoint, fault: &str, times: u32) {
+        self.sandbox.fault(FaultOrder { endpoint, fault: fault.parse().unwrap(), order_id: None, times });
+    }
+
+    /// What FCM answers for a device, step by step, the last one for ever.
+    pub fn script(&self, token: &str, steps: &[&str]) {
+        self.sandbox.fcm_script(token, steps.iter().map(|step| step.parse().unwrap()).collect());
     }
 
     /// Has the provider asked about every open payment, as the reconciler would have by now.

@@ -2,12 +2,7 @@
 
 use chrono::TimeDelta;
 use harness::{OpenShop, Placed};
-use sandbox::{Endpoint, Fault, FaultOrder};
-
-fn fault(endpoint: Endpoint, text: &str, times: u32) -> FaultOrder {
-    let fault: Fault = text.parse().unwrap();
-    FaultOrder { endpoint, fault, order_id: None, times }
-}
+use sandbox::Endpoint;
 
 /// The order ends paid if and only if the provider kept the money, and the shelf agrees.
 async fn ends_as_the_book_says(shop: &OpenShop, status: &str, order: &Placed, what: &str) {
@@ -39,7 +34,7 @@ async fn every_spoiled_confirm_ends_as_the_book_says() {
         let buyer = shop.visitor().await;
         let order = buyer.place_order(&[("mug", 1)]).await;
         let payment = buyer.authenticate(&order).await;
-        shop.sandbox.fault(fault(Endpoint::Confirm, what, 1));
+        shop.spoil(Endpoint::Confirm, what, 1);
         let status = buyer.confirm(&payment).await.status;
         assert!(matches!(status, 200 | 202 | 402), "{what}: {status}");
         shop.reconcile().await;
@@ -55,8 +50,8 @@ async fn a_provider_that_says_nothing_for_long_is_asked_until_it_does() {
     let buyer = shop.visitor().await;
     let order = buyer.place_order(&[("mug", 1)]).await;
     let payment = buyer.authenticate(&order).await;
-    shop.sandbox.fault(fault(Endpoint::Confirm, "answer-lost", 1));
-    shop.sandbox.fault(fault(Endpoint::Query, "html-502", 3));
+    shop.spoil(Endpoint::Confirm, "answer-lost", 1);
+    shop.spoil(Endpoint::Query, "html-502", 3);
     assert_eq!(buyer.confirm(&payment).await.expect(202)["status"], "confirming");
     assert_eq!(buyer.confirm(&payment).await.expect(202)["status"], "confirming", "never failed, never asked twice");
     let page = buyer.page(&format!("/checkout/success?orderId={}", order.id)).await;
@@ -78,7 +73,7 @@ async fn a_payment_nobody_confirmed_frees_the_goods_when_the_window_is_over() {
     let order = buyer.place_order(&[("mug", 1)]).await;
     let payment = buyer.authenticate(&order).await;
     // Neither the confirm nor anything the reconciler sends within the window gets through.
-    shop.sandbox.fault(fault(Endpoint::Confirm, "before-500", 1_000));
+    shop.spoil(Endpoint::Confirm, "before-500", 1_000);
     assert_eq!(buyer.confirm(&payment).await.status, 202);
     shop.reconcile().await;
     assert_eq!((buyer.status(&order).await.as_str(), shop.stock("mug").await), ("confirming", (100, 1)));
@@ -95,7 +90,7 @@ async fn a_buyer_who_closes_the_tab_has_paid_all_the_same() {
     for (millis, product) in [(1, "mug"), (5, "shirt"), (20, "poster"), (60, "rare")] {
         let order = buyer.place_order(&[(product, 1)]).await;
         let payment = buyer.authenticate(&order).await;
-        shop.sandbox.fault(fault(Endpoint::Confirm, "slow=50", 1));
+        shop.spoil(Endpoint::Confirm, "slow=50", 1);
         let tab = tokio::time::timeout(std::time::Duration::from_millis(millis), buyer.confirm(&payment));
         drop(tab.await);
         // Wherever the request was cut off, the buyer who comes back finds the order paid, once.
@@ -113,7 +108,7 @@ async fn keys_that_the_provider_refuses_charge_nothing() {
     let buyer = shop.visitor().await;
     let order = buyer.place_order(&[("mug", 1)]).await;
     let payment = buyer.authenticate(&order).await;
-    shop.sandbox.fault(fault(Endpoint::Confirm, "decline=UNAUTHORIZED_KEY", 1));
+    shop.spoil(Endpoint::Confirm, "decline=UNAUTHORIZED_KEY", 1);
     buyer.confirm(&payment).await.expect_problem(502, "payment-gateway-error");
     assert_eq!((shop.sandbox.money_taken(&order.id), shop.stock("mug").await), (0, (100, 0)));
     shop.deliver_events().await;

@@ -1,12 +1,7 @@
 //! The buyer's phone.
 
 use harness::OpenShop;
-use sandbox::Step;
 use serde_json::json;
-
-fn steps(texts: &[&str]) -> Vec<Step> {
-    texts.iter().map(|text| text.parse().unwrap()).collect()
-}
 
 #[tokio::test]
 async fn only_what_failed_is_sent_again() {
@@ -15,9 +10,9 @@ async fn only_what_failed_is_sent_again() {
     for token in ["good", "busy", "gone", "odd"] {
         buyer.register_device(token).await;
     }
-    shop.sandbox.fcm_script("busy", steps(&["unavailable:1", "ok"]));
-    shop.sandbox.fcm_script("gone", steps(&["unregistered"]));
-    shop.sandbox.fcm_script("odd", steps(&["bare404"]));
+    shop.script("busy", &["unavailable:1", "ok"]);
+    shop.script("gone", &["unregistered"]);
+    shop.script("odd", &["bare404"]);
     buyer.buy(&[("mug", 1)]).await;
     shop.deliver_events().await;
     let shown = |token| shop.sandbox.notifications(token).len();
@@ -69,7 +64,7 @@ async fn an_answer_that_was_lost_is_repeated_under_the_same_tag() {
     let shop = OpenShop::open().await;
     let buyer = shop.visitor().await;
     buyer.register_device("phone").await;
-    shop.sandbox.fcm_script("phone", steps(&["deliver_then_reset", "ok"]));
+    shop.script("phone", &["deliver_then_reset", "ok"]);
     buyer.buy(&[("mug", 1)]).await;
     shop.deliver_events().await;
     shop.execute("UPDATE push_attempts SET due_at = now() WHERE due_at IS NOT NULL").await;

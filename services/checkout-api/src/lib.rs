@@ -13,7 +13,7 @@ mod settings;
 pub use app::App;
 pub use checkout::{Checkout, Outcome, Return};
 pub use reconcile::Reconciler;
-pub use run::{Parts, run};
+pub use run::{Parts, main, run};
 pub use settings::{Settings, WorkerUrls};
 
 use axum::Router;

@@ -10,7 +10,7 @@ use domain::PaymentGateway;
 use messaging::embedded::{Broker, BrokerSettings, EmbeddedPublisher};
 use messaging::relay::Relay;
 use messaging::topology::Worker;
-use service::{health, layers, serve};
+use service::{health, layers, serve, start};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -100,6 +100,23 @@ impl Settings {
             application_name: "jumun-checkout-api".to_owned(),
         }
     }
+}
+
+const ABOUT: &str =
+    "jumun-checkout-api: orders, payments and pages of the shop, and the loops that finish what they began.";
+
+/// The whole program: settings from the environment, until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn main() -> anyhow::Result<()> {
+    let Some(settings) = start(ABOUT, Settings::read)? else {
+        return Ok(());
+    };
+    let shutdown = serve::shutdown_signal()?;
+    let listener = if settings.serve { Some(TcpListener::bind(&settings.bind).await?) } else { None };
+    let db = database::connect(&settings.pool()).await?;
+    run(settings, db, listener, shutdown).await
 }
 
 /// Runs the service until `shutdown`: the loops if the settings say so, and the API if there is a listener for it.
