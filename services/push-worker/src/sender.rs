@@ -20,8 +20,7 @@ use crate::verdict::{Verdict, judge};
 /// Sends planned notifications. Any number of senders may work on one database.
 ///
 /// No send waits for another: each has a slot of its own, and a slot that is free again takes the next attempt that
-/// is due. Attempts are leased no earlier than there is a slot, so a device that changes hands is noticed late
-/// rather than never.
+/// is due. An attempt is leased no earlier than there is a slot for it: whose device it is, is asked at the last moment.
 pub struct Sender {
     db: PgPool,
     slots: Arc<Semaphore>,

@@ -50,12 +50,16 @@ impl Settings {
     /// Reads the settings; what is wrong with them is refused by `env.finish()`.
     pub fn read(env: &mut Env) -> Self {
         let backoff = Backoff::default();
+        let in_flight = env.or("PUSH_IN_FLIGHT", 64, "notifications that may wait for FCM's answer at once");
+        if in_flight == 0 {
+            env.refuse("PUSH_IN_FLIGHT", "nothing would ever be sent");
+        }
         Self {
             worker: WorkerSettings::read(env, Worker::Push),
             fcm: FcmAccess::read(env),
             sending: Sending {
                 public_url: env.url("PUBLIC_URL", "http://localhost:8080", "what buyers have in their address bar"),
-                in_flight: env.or("PUSH_IN_FLIGHT", 64, "notifications that may wait for FCM's answer at once"),
+                in_flight,
                 poll: env.or("PUSH_POLL", Duration::from_secs(1), "how often due notifications are looked for"),
                 lease: Duration::from_mins(1),
                 backoff: Backoff {
@@ -128,6 +132,7 @@ mod tests {
     #[test]
     fn development_needs_nothing_and_production_an_account() {
         assert_eq!(refusals(&[]), "");
+        assert!(refusals(&[("PUSH_IN_FLIGHT", "0")]).contains("PUSH_IN_FLIGHT"));
         let production = [
             ("JUMUN_ENV", "production"),
             ("DATABASE_URL", "postgres://db/jumun"),
