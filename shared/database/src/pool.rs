@@ -52,3 +52,27 @@ pub async fn connect(settings: &PoolSettings) -> sqlx::Result<PgPool> {
 pub async fn ping(db: &PgPool) -> sqlx::Result<()> {
     sqlx::query!("SELECT 1 AS one").fetch_one(db).await.map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What happens when a handler is dropped while its transaction begins. Without the hook some writes vanish.
+    #[tokio::test]
+    async fn an_abandoned_begin_swallows_nobodys_write() {
+        let (_, url) = postgres::fresh_url(&crate::MIGRATOR).await;
+        let settings = PoolSettings { url: url.into(), max_connections: 3, application_name: "test".to_owned() };
+        let db = connect(&settings).await.unwrap();
+        db.execute("CREATE TABLE kept (n bigint PRIMARY KEY)").await.unwrap();
+        for n in 0..300 {
+            let abandoned = tokio::time::timeout(Duration::from_micros(n % 150), db.begin());
+            drop(abandoned.await);
+            let n = i64::try_from(n).unwrap();
+            sqlx::query("INSERT INTO kept VALUES ($1)").bind(n).execute(&db).await.unwrap();
+        }
+        db.close().await;
+        let db = connect(&settings).await.unwrap();
+        let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM kept").fetch_one(&db).await.unwrap();
+        assert_eq!(kept, 300);
+    }
+}
