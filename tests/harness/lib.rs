@@ -151,8 +151,8 @@ impl OpenShop {
             .expect("a gateway"),
         );
         let broker = messaging::embedded::BrokerSettings { policy: Some(IMPATIENT), ..settings.broker() };
-        let api =
-            checkout_api::Parts::new(&settings, &db, Arc::clone(&gateway) as _, &broker, &tasks).expect("a storefront");
+        let api = checkout_api::Parts::new(&settings, &db, Arc::clone(&gateway) as _, &broker, &tasks).await;
+        let api = api.expect("a storefront");
         spawn(listener, checkout_api::router(api.app.clone()), &stop);
 
         let products = stock_up(&db).await;
@@ -227,7 +227,10 @@ impl Shop {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             let published = self.api.relay.step().await.expect("the outbox");
-            let pushed = self.api.broker.deliver_due().await.expect("the deliveries");
+            let pushed = match &self.api.broker {
+                Some(broker) => broker.deliver_due().await.expect("the deliveries"),
+                None => 0,
+            };
             let sent = self.sender.step().await.expect("the notifications");
             let waiting = self.count("SELECT count(*) FROM deliveries").await;
             if matches!(published, Progress::Idle) && pushed == 0 && sent == 0 && waiting == 0 {

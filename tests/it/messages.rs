@@ -90,7 +90,7 @@ async fn a_worker_that_is_down_loses_nothing() {
     let order = buyer.buy(&[("mug", 1)]).await;
     while !matches!(shop.api.relay.step().await.unwrap(), messaging::relay::Progress::Idle) {}
     for _ in 0..3 {
-        shop.api.broker.deliver_due().await.unwrap();
+        shop.api.broker.as_ref().unwrap().deliver_due().await.unwrap();
     }
     assert_eq!((buyer.status(&order).await.as_str(), shop.stock("mug").await), ("paid", (100, 1)));
     assert_eq!(shop.count("SELECT count(*) FROM deliveries").await, 1, "it waits");

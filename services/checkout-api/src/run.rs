@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use database::{PoolSettings, inbox, orders, outbox};
-use domain::PaymentGateway;
+use domain::{EventPublisher, PaymentGateway};
 use messaging::embedded::{Broker, BrokerSettings, EmbeddedPublisher};
+use messaging::engine::Engine;
+use messaging::google::GooglePublisher;
 use messaging::relay::Relay;
 use messaging::topology::Worker;
 use service::{health, layers, serve, start};
@@ -30,8 +32,8 @@ pub struct Parts {
     pub app: App,
     /// Outbox to message engine.
     pub relay: Relay,
-    /// Message engine to workers.
-    pub broker: Broker,
+    /// Message engine to workers; `None`: Google's does that by itself.
+    pub broker: Option<Broker>,
     /// Asks what became of open payments.
     pub reconciler: Reconciler,
     announced: Arc<Notify>,
@@ -52,21 +54,28 @@ impl Parts {
     /// Puts the service together. Confirms and batches are worked on in `tasks`.
     ///
     /// # Errors
-    /// When a worker's address cannot be used.
-    pub fn new(
+    /// When a worker's address cannot be used, or the message engine's client cannot be set up.
+    pub async fn new(
         settings: &Settings,
         db: &PgPool,
         gateway: Arc<dyn PaymentGateway>,
         broker: &BrokerSettings,
         tasks: &TaskTracker,
     ) -> anyhow::Result<Self> {
-        let (announced, enqueued) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let announced = Arc::new(Notify::new());
         let checkout = Checkout::new(db.clone(), gateway, tasks.clone(), settings.confirm_wait, Arc::clone(&announced));
-        let publisher = EmbeddedPublisher::new(db.clone(), Arc::clone(&enqueued));
+        let (publisher, broker): (Arc<dyn EventPublisher>, _) = match &settings.engine {
+            Engine::Embedded => {
+                let enqueued = Arc::new(Notify::new());
+                let publisher = EmbeddedPublisher::new(db.clone(), Arc::clone(&enqueued));
+                (Arc::new(publisher), Some(Broker::start(db.clone(), broker, enqueued, tasks)?))
+            }
+            Engine::Google(access) => (Arc::new(GooglePublisher::new(access).await?), None),
+        };
         Ok(Self {
             app: App::new(settings, db.clone(), checkout.clone(), tasks),
-            relay: Relay::new(db.clone(), Arc::new(publisher)),
-            broker: Broker::start(db.clone(), broker, enqueued, tasks)?,
+            relay: Relay::new(db.clone(), publisher),
+            broker,
             reconciler: Reconciler::new(checkout, 1.0),
             announced,
         })
@@ -130,12 +139,14 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let tasks = TaskTracker::new();
-    let parts = Parts::new(&settings, &db, Arc::new(settings.gateway()?), &settings.broker(), &tasks)?;
+    let parts = Parts::new(&settings, &db, Arc::new(settings.gateway()?), &settings.broker(), &tasks).await?;
     let limits = settings.limits;
     let Parts { app, relay, broker, reconciler, announced } = parts;
     if settings.loops {
         tasks.spawn(relay.run(shutdown.clone(), announced));
-        tasks.spawn(broker.run(shutdown.clone()));
+        if let Some(broker) = broker {
+            tasks.spawn(broker.run(shutdown.clone()));
+        }
         tasks.spawn(every(RECONCILE_EVERY, shutdown.clone(), "reconciler", move || {
             let reconciler = reconciler.clone();
             async move { reconciler.step().await.map(drop) }

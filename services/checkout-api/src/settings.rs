@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use messaging::engine::Engine;
 use secrecy::{ExposeSecret as _, SecretString};
 use service::{Env, Limits, Mode};
 
@@ -33,6 +34,8 @@ pub struct Settings {
     pub serve: bool,
     /// `CHECKOUT_LOOPS`: run relay, broker, reconciler and expiry in this process.
     pub loops: bool,
+    /// `JUMUN_MESSAGING`, `PUBSUB_…`: where the relay publishes to.
+    pub engine: Engine,
     /// `STOCK_WORKER_URL`, `PUSH_WORKER_URL`, `DEAD_LETTER_WORKER_URL`: where the embedded broker pushes to.
     pub workers: WorkerUrls,
     /// `CONFIRM_WAIT`: how long a buyer waits for the provider before being told "we are checking".
@@ -82,6 +85,7 @@ impl Settings {
             toss_secret_key: env.secret("TOSS_SECRET_KEY", SANDBOX_SECRET_KEY, "Toss secret key of the same pair"),
             serve: env.or("CHECKOUT_SERVE", true, "answer HTTP in this process"),
             loops: env.or("CHECKOUT_LOOPS", true, "run relay, broker, reconciler and expiry in this process"),
+            engine: Engine::read(env),
             workers: WorkerUrls {
                 stock: env.url(
                     "STOCK_WORKER_URL",

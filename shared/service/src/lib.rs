@@ -19,6 +19,6 @@ mod trace_parent;
 pub use extract::{ApiBytes, ApiJson, ApiPath, ApiQuery};
 pub use limits::Limits;
 pub use problem::Problem;
-pub use settings::{Env, Mode};
+pub use settings::{Env, Mode, Setting};
 pub use start::{StartError, describe, start};
 pub use trace_parent::{InvalidTraceParent, TraceParent};
