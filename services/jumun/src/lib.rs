@@ -1,1 +1,13 @@
-//! The command: up, verify, seed.
+//! The command `jumun`: the whole shop on one machine, and the proof that its books are right.
+
+mod command;
+mod home;
+mod listen;
+mod output;
+mod seed;
+mod store;
+mod up;
+mod variables;
+mod verify;
+
+pub use command::main;

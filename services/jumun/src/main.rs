@@ -1,3 +1,8 @@
-//! The command: up, verify, seed.
+//! The command `jumun`.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    jumun::main().await
+}

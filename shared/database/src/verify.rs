@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, PgPool};
 
-pub use provider::{BookEntry, Money, ProviderAudit, audit_provider, unknown_money};
+pub use provider::{BOOK, BookEntry, Money, PROVIDER, ProviderAudit, audit_provider, unknown_money};
 
 /// Outbox and inbox rows are evidence for at least this long: nothing younger may be pruned.
 pub const EVIDENCE_KEPT_FOR: Duration = Duration::from_hours(7 * 24);
@@ -52,7 +52,7 @@ pub struct Offender {
 }
 
 impl Violation {
-    fn of(name: &'static str, statement: &'static str, mut offenders: Vec<Offender>) -> Option<Self> {
+    fn of((name, statement): (&'static str, &'static str), mut offenders: Vec<Offender>) -> Option<Self> {
         let total = offenders.len() as u64;
         offenders.truncate(EXAMPLES);
         (total > 0).then_some(Self { name, statement, total, examples: offenders })

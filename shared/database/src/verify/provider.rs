@@ -18,6 +18,16 @@ const CONCURRENCY: usize = 8;
 /// Payments read at the same time.
 const PAGE: i64 = 500;
 
+/// Name and statement of what [`audit_provider`] checks.
+pub const PROVIDER: [(&str, &str); 3] = [ANSWERS, AGREES, TOTAL];
+
+/// Name and statement of what [`unknown_money`] checks.
+pub const BOOK: (&str, &str) = ("provider_book", "the provider took no money that is not on record");
+
+const ANSWERS: (&str, &str) = ("provider_answers", "the provider answers for every payment");
+const AGREES: (&str, &str) = ("provider_agrees", "every payment is at the provider what it is here");
+const TOTAL: (&str, &str) = ("provider_total", "the provider keeps exactly the money that is on record");
+
 /// What the comparison found.
 #[derive(Debug, Clone)]
 pub struct ProviderAudit {
@@ -105,13 +115,9 @@ impl Audit {
             detail: format!("{ours} won here, {theirs} won there, of which {in_flight} in flight"),
         });
         let violations = [
-            Violation::of("provider_answers", "the provider answers for every payment", self.unanswered),
-            Violation::of("provider_agrees", "every payment is at the provider what it is here", self.disagreeing),
-            Violation::of(
-                "provider_total",
-                "the provider keeps exactly the money that is on record",
-                total.into_iter().collect(),
-            ),
+            Violation::of(ANSWERS, self.unanswered),
+            Violation::of(AGREES, self.disagreeing),
+            Violation::of(TOTAL, total.into_iter().collect()),
         ];
         ProviderAudit { money: self.money, violations: violations.into_iter().flatten().collect() }
     }
@@ -285,5 +291,5 @@ pub async fn unknown_money(db: &PgPool, book: &[BookEntry]) -> sqlx::Result<Opti
     )
     .fetch_all(db)
     .await?;
-    Ok(Violation::of("provider_book", "the provider took no money that is not on record", offenders))
+    Ok(Violation::of(BOOK, offenders))
 }

@@ -1,0 +1,99 @@
+//! What the user may ask for, and how it is answered.
+
+use std::process::ExitCode;
+
+use chrono::{DateTime, Utc};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use service::Env;
+use service::telemetry::Telemetry;
+
+use crate::home::Home;
+use crate::variables::Variables;
+use crate::{output, seed, up, verify};
+
+/// 주문 · A checkout backend for Korean shops.
+#[derive(Debug, Parser)]
+#[command(name = "jumun", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Starts the whole shop on this machine, in one process, until Ctrl-C.
+    ///
+    /// That is: PostgreSQL (the one of `DATABASE_URL`, else a private one whose data stays), the schema, a demo catalogue
+    /// if there is no product, a sandbox that stands in for Toss Payments and FCM, the checkout API with its message
+    /// engine, and the workers. Usual ports, or free ones where those are taken.
+    Up,
+    /// Checks that every won, event and unit adds up; exits 1 and names what does not.
+    ///
+    /// Checks the database of `DATABASE_URL`, else that of `jumun up` in the same folder, whether it runs or not. Then
+    /// asks the payment provider about every payment. Exits 2 if it could not check.
+    Verify(VerifyArguments),
+    /// Brings the schema up to date and puts the demo catalogue on sale. Safe to repeat.
+    Seed,
+}
+
+/// How much to check.
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyArguments {
+    /// Traffic has stopped: nothing may be on its way any more.
+    #[arg(long)]
+    pub(crate) drained: bool,
+    /// Does not ask the payment provider.
+    #[arg(long)]
+    pub(crate) no_provider: bool,
+    /// Asks the provider only about payments begun since then, such as 2026-01-01T00:00:00Z.
+    #[arg(long, value_name = "TIME", conflicts_with = "no_provider")]
+    pub(crate) since: Option<DateTime<Utc>>,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Does what the command line says.
+pub async fn main() -> ExitCode {
+    let (mut command, environment) = (Cli::command(), environment());
+    for name in ["up", "verify", "seed"] {
+        command = command.mut_subcommand(name, |it| it.after_long_help(environment.clone()));
+    }
+    let cli = match Cli::from_arg_matches(&command.get_matches()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    match run(cli.command).await {
+        Ok(code) => code,
+        Err(error) => {
+            output::complain(&format!("jumun: {error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let variables = Variables::of_process();
+    let mut env = variables.env();
+    let (home, telemetry) = (Home::read(&mut env), Telemetry::read(&mut env));
+    env.finish()?;
+    telemetry.init();
+    match command {
+        Command::Up => up::up(variables, &home).await.map(|()| ExitCode::SUCCESS),
+        Command::Verify(arguments) => verify::verify(variables, &home, &arguments).await,
+        Command::Seed => seed::seed(&variables, &home).await.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// Every variable that any part of the shop reads. Those that `up` finds out by itself need not be set.
+fn environment() -> String {
+    let mut env = Env::from_pairs([("LOG_LEVEL", "warn")]);
+    Home::read(&mut env);
+    Telemetry::read(&mut env);
+    up::Settings::read(&mut env);
+    format!(
+        "Environment variables. None is needed: `up` sets addresses and keys itself where they are not given.\n\n  \
+         PG_BIN\n      folder of PostgreSQL's initdb and postgres\n      default: Debian's newest, then PATH\n{}",
+        service::describe(env.documented())
+    )
+}

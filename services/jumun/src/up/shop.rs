@@ -1,0 +1,268 @@
+//! The parts of the shop: opened together, stopped in the order in which they hand work to each other.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use database::products;
+use sandbox::Sandbox;
+use secrecy::{ExposeSecret as _, SecretString};
+use service::{Env, Limits, serve};
+use sqlx::PgPool;
+use tokio::join;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, warn};
+
+use crate::home::{Addresses, Home};
+use crate::listen::{self, Open};
+use crate::seed;
+use crate::store::Store;
+use crate::variables::Variables;
+
+/// All parts share one pool: together they need few more connections than the busiest of them alone.
+const CONNECTIONS: u32 = 16;
+
+/// How long all parts together may take to stop.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(25);
+
+/// What the parts are told, each by the environment that it would read as a process of its own.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) api: checkout_api::Settings,
+    stock: stock_worker::Settings,
+    push: push_worker::Settings,
+    letters: dead_letter_worker::Settings,
+    /// `SANDBOX_PORT`
+    sandbox_port: u16,
+}
+
+impl Settings {
+    /// Reads them all; what is wrong is refused by `env.finish()`.
+    pub(crate) fn read(env: &mut Env) -> Self {
+        Self {
+            api: checkout_api::Settings::read(env),
+            stock: stock_worker::Settings::read(env),
+            push: push_worker::Settings::read(env),
+            letters: dead_letter_worker::Settings::read(env),
+            sandbox_port: env.or("SANDBOX_PORT", 8090, "port of the sandbox, which this machine alone can reach"),
+        }
+    }
+
+    fn of(variables: &Variables) -> anyhow::Result<Self> {
+        let mut env = variables.env();
+        let settings = Self::read(&mut env);
+        env.finish()?;
+        Ok(settings)
+    }
+}
+
+/// A running shop.
+pub(crate) struct Shop {
+    addresses: Addresses,
+    /// Where the private server keeps its files.
+    folder: Option<PathBuf>,
+    /// In the order in which they stop: whoever gives work to others first.
+    roles: Vec<Role>,
+    ends: mpsc::UnboundedReceiver<&'static str>,
+    db: PgPool,
+    store: Store,
+}
+
+impl Shop {
+    /// Starts everything.
+    pub(crate) async fn open(mut variables: Variables, home: &Home) -> anyhow::Result<Self> {
+        let store = Store::open(&variables, home).await?;
+        store.migrate().await?;
+        let db = store.connect(CONNECTIONS).await?;
+        if products::list(&db).await?.is_empty() {
+            seed::fill(&db).await?;
+        }
+        variables.set_default("DATABASE_URL", store.url().expose_secret());
+
+        // Every address must be known before the first part is told about the others.
+        let doors = Doors::open(&Settings::of(&variables)?).await?;
+        let sandbox = doors.tell(&mut variables);
+        let settings = Settings::of(&variables)?;
+        let addresses = Addresses {
+            shop: settings.api.public_url.clone(),
+            sandbox: doors.sandbox.url(),
+            database: store.is_private().then(|| store.url().expose_secret().to_owned()),
+            stock_worker: doors.stock.url(),
+            push_worker: doors.push.url(),
+            dead_letter_worker: doors.letters.url(),
+        };
+        let folder = if store.is_private() { Some(home.cluster()?) } else { None };
+        let (ended, ends) = mpsc::unbounded_channel();
+        let roles = start(settings, doors, sandbox, &db, &ended)?;
+        home.note(&addresses)?;
+        Ok(Self { addresses, folder, roles, ends, db, store })
+    }
+
+    /// Where it is.
+    pub(crate) fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The private server: its address, and where it keeps its files.
+    pub(crate) fn private_database(&self) -> Option<(&SecretString, &PathBuf)> {
+        Some((self.store.url(), self.folder.as_ref()?))
+    }
+
+    /// Waits for a part to end although nobody stopped it, and names it.
+    pub(crate) async fn fallen(&mut self) -> Option<&'static str> {
+        self.ends.recv().await
+    }
+
+    /// Stops everything that was started.
+    pub(crate) async fn close(self, home: &Home) -> anyhow::Result<()> {
+        let parts = async {
+            for role in self.roles {
+                role.stop.cancel();
+                if let Err(panic) = role.task.await {
+                    error!(%panic, "{} ended badly", role.name);
+                }
+            }
+            self.db.close().await;
+        };
+        if timeout(CLOSE_DEADLINE, parts).await.is_err() {
+            warn!("Some parts of the shop would not stop");
+        }
+        self.store.close().await?;
+        Ok(home.forget()?)
+    }
+}
+
+/// The listeners, open before anything answers on them.
+struct Doors {
+    api: Open,
+    stock: Open,
+    push: Open,
+    letters: Open,
+    sandbox: Open,
+    /// The keys that the sandbox goes by are those that the shop was given.
+    keys: sandbox::Settings,
+}
+
+impl Doors {
+    async fn open(usual: &Settings) -> anyhow::Result<Self> {
+        let open = async |address: &str| {
+            listen::at_or_beside(address).await.with_context(|| format!("cannot listen on {address}"))
+        };
+        let sandbox = open(&format!("127.0.0.1:{}", usual.sandbox_port)).await?;
+        let keys = sandbox::Settings {
+            secret_key: usual.api.toss_secret_key.expose_secret().to_owned(),
+            client_key: usual.api.toss_client_key.clone(),
+            public_url: sandbox.url(),
+            ..sandbox::Settings::default()
+        };
+        Ok(Self {
+            api: open(&usual.api.bind).await?,
+            stock: open(&usual.stock.worker.bind.to_string()).await?,
+            push: open(&usual.push.worker.bind.to_string()).await?,
+            letters: open(&usual.letters.worker.bind.to_string()).await?,
+            sandbox,
+            keys,
+        })
+    }
+
+    /// Tells the parts about each other, and about the sandbox that answers for Toss and FCM.
+    fn tell(&self, variables: &mut Variables) -> Sandbox {
+        let sandbox = Sandbox::new(self.keys.clone());
+        variables.set_default("PUBLIC_URL", format!("http://localhost:{}", self.api.address.port()));
+        variables.set_default("TOSS_BASE_URL", format!("{}/toss", self.sandbox.url()));
+        variables.set_default("TOSS_SDK_URL", format!("{}/toss/v2/standard", self.sandbox.url()));
+        variables.set_default("FCM_BASE_URL", format!("{}/fcm", self.sandbox.url()));
+        variables.set_default("FCM_SERVICE_ACCOUNT", sandbox.service_account_json());
+        variables.set_default("STOCK_WORKER_URL", self.stock.url());
+        variables.set_default("PUSH_WORKER_URL", self.push.url());
+        variables.set_default("DEAD_LETTER_WORKER_URL", self.letters.url());
+        sandbox
+    }
+}
+
+/// One part that runs until it is told to stop.
+struct Role {
+    name: &'static str,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// Says that a part has ended, even if it panicked.
+struct End(&'static str, mpsc::UnboundedSender<&'static str>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        // While the shop closes nobody listens.
+        self.1.send(self.0).ok();
+    }
+}
+
+impl Role {
+    fn start<F>(
+        name: &'static str,
+        ended: &mpsc::UnboundedSender<&'static str>,
+        run: impl FnOnce(CancellationToken) -> F,
+    ) -> Self
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let stop = CancellationToken::new();
+        let (role, end) = (run(stop.clone()), End(name, ended.clone()));
+        let task = tokio::spawn(async move {
+            let _end = end;
+            if let Err(error) = role.await {
+                error!(error = format!("{error:#}"), "{name} failed");
+            }
+        });
+        Self { name, stop, task }
+    }
+}
+
+fn start(
+    settings: Settings,
+    doors: Doors,
+    sandbox: Sandbox,
+    db: &PgPool,
+    ended: &mpsc::UnboundedSender<&'static str>,
+) -> anyhow::Result<Vec<Role>> {
+    let Settings { api, stock, push, letters, .. } = settings;
+    let fcm = Arc::new(push.fcm.client()?);
+    let pool = || db.clone();
+    let (for_api, for_stock, for_push, for_letters) = (pool(), pool(), pool(), pool());
+    Ok(vec![
+        Role::start("checkout-api", ended, |stop| checkout_api::run(api, for_api, Some(doors.api.listener), stop)),
+        Role::start("stock-worker", ended, |stop| async {
+            stock_worker::run(stock, for_stock, doors.stock.listener, stop).await;
+            Ok(())
+        }),
+        Role::start("push-worker", ended, |stop| async {
+            push_worker::run(push, for_push, fcm, doors.push.listener, stop).await;
+            Ok(())
+        }),
+        Role::start("dead-letter-worker", ended, |stop| async {
+            dead_letter_worker::run(letters, for_letters, doors.letters.listener, stop).await;
+            Ok(())
+        }),
+        Role::start("sandbox", ended, |stop| serve_sandbox(sandbox, doors.sandbox.listener, stop)),
+    ])
+}
+
+async fn serve_sandbox(sandbox: Sandbox, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+    let router = sandbox::router(sandbox.clone());
+    let serving = serve::run("sandbox", listener, router, Limits::default(), TaskTracker::new(), stop.clone());
+    join!(serving, async {
+        stop.cancelled().await;
+        sandbox.release_hanging_calls();
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
+use reqwest::{Client, Response, redirect};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::*;
+use crate::command::VerifyArguments;
+use crate::verify::{Report, audit};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A shop on a database of its own, as `jumun up` opens it.
+async fn open() -> (Shop, Home, Variables, tempfile::TempDir) {
+    let (_, url) = postgres::fresh_url(&database::MIGRATOR).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut variables = Variables::default();
+    variables.set_default("DATABASE_URL", url);
+    variables.set_default("JUMUN_DATA_DIR", folder.path().to_str().unwrap());
+    // Free ports only: a usual one may be another test's a moment after it was ours.
+    for bind in ["CHECKOUT_BIND", "STOCK_WORKER_BIND", "PUSH_WORKER_BIND", "DEAD_LETTER_WORKER_BIND"] {
+        variables.set_default(bind, "127.0.0.1:0");
+    }
+    variables.set_default("SANDBOX_PORT", "0");
+    let home = Home::read(&mut variables.env());
+    let shop = Shop::open(variables.clone(), &home).await.unwrap();
+    variables.set_default("TOSS_BASE_URL", format!("{}/toss", shop.addresses().sandbox));
+    (shop, home, variables, folder)
+}
+
+async fn books(shop: &Shop, variables: &Variables) -> Report {
+    let arguments = VerifyArguments { drained: true, no_provider: false, since: None, json: false };
+    audit(&shop.db, variables, &arguments).await.unwrap()
+}
+
+fn broken(report: &Report) -> Vec<&str> {
+    report.violations.iter().map(|violation| violation.name).collect()
+}
+
+fn header(response: &Response, name: reqwest::header::HeaderName) -> String {
+    response.headers()[name].to_str().unwrap().to_owned()
+}
+
+/// Buys two of a product, as a browser would, up to the page it is sent to in the end.
+async fn buy(shop: &Shop) -> String {
+    let product = products::list(&shop.db).await.unwrap()[0].id;
+    let Addresses { shop, sandbox, .. } = shop.addresses();
+    let http = Client::builder().redirect(redirect::Policy::none()).no_proxy().build().unwrap();
+    let order = http
+        .post(format!("{shop}/api/orders"))
+        .header("idempotency-key", "one")
+        .json(&json!({"items": [{"productId": product, "quantity": 2}]}))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(order.status(), 201);
+    let cookie = header(&order, SET_COOKIE).split(';').next().unwrap().to_owned();
+    let order: Value = order.json().await.unwrap();
+    let mut request = json!({"amount": {"value": order["amount"], "currency": "KRW"}});
+    for field in ["clientKey", "customerKey", "orderId", "orderName", "successUrl", "failUrl"] {
+        request[field] = order[field].clone();
+    }
+    let window = http.post(format!("{sandbox}/toss/browser/payments")).json(&request).send().await.unwrap();
+    let window: Value = window.json().await.unwrap();
+    let paid = http
+        .post(window["windowUrl"].as_str().unwrap())
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body("choice=card")
+        .send()
+        .await
+        .unwrap();
+    let back = http.get(header(&paid, LOCATION)).header(COOKIE, cookie).send().await.unwrap();
+    header(&back, LOCATION)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_purchase_in_an_all_in_one_shop_leaves_sound_books() {
+    let (shop, home, variables, _folder) = open().await;
+    assert_eq!(home.noted().as_ref(), Some(shop.addresses()));
+    assert_eq!(shop.addresses().database, None, "an address with a password is noted nowhere");
+    assert_eq!(products::list(&shop.db).await.unwrap().len(), 8);
+
+    let end = buy(&shop).await;
+    assert!(end.contains("/checkout/success"), "{end}");
+    let deadline = Instant::now() + PATIENCE;
+    let report = loop {
+        let report = books(&shop, &variables).await;
+        if report.violations.is_empty() {
+            break report;
+        }
+        assert!(Instant::now() < deadline, "{}", report.text());
+        sleep(Duration::from_millis(20)).await;
+    };
+    let money = report.money.unwrap();
+    assert!(money.ours > 0 && money.ours == money.theirs && money.payments == 1, "{money:?}");
+    assert!(report.text().ends_with("All 25 invariants hold."), "{}", report.text());
+
+    sqlx::query("UPDATE stock SET on_hand = on_hand + 1").execute(&shop.db).await.unwrap();
+    let report = books(&shop, &variables).await;
+    assert_eq!(broken(&report), ["stock_ledger"]);
+    assert!(report.text().contains("BROKEN  stock_ledger"), "{}", report.text());
+    let json: Value = serde_json::from_str(&report.json().unwrap()).unwrap();
+    assert_eq!((&json["ok"], &json["violations"][0]["total"]), (&json!(false), &json!(8)));
+
+    let addresses = shop.addresses().clone();
+    shop.close(&home).await.unwrap();
+    assert_eq!(home.noted(), None);
+    for url in [&addresses.shop, &addresses.sandbox, &addresses.stock_worker, &addresses.push_worker] {
+        assert!(reqwest::get(url).await.is_err(), "{url} still answers");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_that_the_shop_forgot_is_found_in_the_sandbox_s_book() {
+    let (shop, home, variables, _folder) = open().await;
+    buy(&shop).await;
+    sqlx::raw_sql(
+        "BEGIN; SET LOCAL session_replication_role = replica;
+        DELETE FROM outbox; DELETE FROM payments; DELETE FROM order_lines; DELETE FROM orders; COMMIT",
+    )
+    .execute(&shop.db)
+    .await
+    .unwrap();
+    assert!(broken(&books(&shop, &variables).await).contains(&"provider_book"));
+    shop.close(&home).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_sandbox_is_not_asked_about_the_time_before_it() {
+    let (shop, home, variables, _folder) = open().await;
+    buy(&shop).await;
+    let addresses = shop.addresses().clone();
+    let reset = Client::new().post(format!("{}/sandbox/reset", addresses.sandbox)).send().await.unwrap();
+    assert!(reset.status().is_success());
+    let report = books(&shop, &variables).await;
+    assert_eq!(report.money.unwrap().payments, 0);
+    assert!(!broken(&report).iter().any(|name| name.starts_with("provider")), "{}", report.text());
+    shop.close(&home).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_that_ends_by_itself_is_named() {
+    let (ended, mut ends) = mpsc::unbounded_channel();
+    let role = Role::start("glass", &ended, |_| async { panic!("dropped") });
+    assert_eq!(ends.recv().await, Some("glass"));
+    assert!(role.task.await.is_err());
+}
