@@ -34,8 +34,9 @@ async fn only_letter(db: &PgPool) -> DeadLetter {
     dead_letters::get(db, letters[0].id).await.unwrap().unwrap()
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR")]
-async fn a_dead_letter_is_stored_once_with_its_origin(db: PgPool) {
+#[tokio::test]
+async fn a_dead_letter_is_stored_once_with_its_origin() {
+    let db = postgres::fresh(&database::MIGRATOR).await;
     let event = EventId::new();
     let id = event.to_string();
     let attributes = [(CE_ID, id.as_str()), (DEAD_LETTER_SUBSCRIPTION, "checkout-stock"), (DEAD_LETTER_COUNT, "100")];
@@ -52,8 +53,9 @@ async fn a_dead_letter_is_stored_once_with_its_origin(db: PgPool) {
     assert_eq!(letter.reason, "not acknowledged in 100 delivery attempts");
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR")]
-async fn a_nul_and_nonsense_are_stored_too(db: PgPool) {
+#[tokio::test]
+async fn a_nul_and_nonsense_are_stored_too() {
+    let db = postgres::fresh(&database::MIGRATOR).await;
     let attributes =
         [("na\0me", "\0"), (CE_ID, "not an id"), (DEAD_LETTER_SUBSCRIPTION, "s\0"), (DEAD_LETTER_COUNT, "many")];
     assert_eq!(deliver(&db, "\0", b"", &attributes).await, StatusCode::NO_CONTENT);
@@ -61,8 +63,9 @@ async fn a_nul_and_nonsense_are_stored_too(db: PgPool) {
     assert_eq!((letter.event, letter.source.as_str(), letter.delivery_attempts), (None, "s\u{fffd}", None));
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR")]
-async fn what_is_not_a_message_is_stored_as_it_came(db: PgPool) {
+#[tokio::test]
+async fn what_is_not_a_message_is_stored_as_it_came() {
+    let db = postgres::fresh(&database::MIGRATOR).await;
     assert_eq!(post_body(&db, "{\"message\": \0").await, StatusCode::NO_CONTENT);
     let letter = only_letter(&db).await;
     assert_eq!(
@@ -71,16 +74,18 @@ async fn what_is_not_a_message_is_stored_as_it_came(db: PgPool) {
     );
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR")]
-async fn ten_megabytes_are_stored(db: PgPool) {
+#[tokio::test]
+async fn ten_megabytes_are_stored() {
+    let db = postgres::fresh(&database::MIGRATOR).await;
     let data = vec![0; 10_000_000];
     assert_eq!(deliver(&db, "1", &data, &[]).await, StatusCode::NO_CONTENT);
     assert_eq!(only_letter(&db).await.data, data);
     assert_eq!(post_body(&db, vec![b' '; 15 * 1024 * 1024]).await, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR")]
-async fn trouble_with_the_database_means_later(db: PgPool) {
+#[tokio::test]
+async fn trouble_with_the_database_means_later() {
+    let db = postgres::fresh(&database::MIGRATOR).await;
     db.close().await;
     assert_eq!(deliver(&db, "1", b"", &[]).await, StatusCode::SERVICE_UNAVAILABLE);
 }

@@ -68,8 +68,10 @@ impl Shop {
     }
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR", fixtures("../../../shared/database/fixtures/shop.sql"))]
-async fn a_redelivery_plans_nothing_new(db: PgPool) {
+#[tokio::test]
+async fn a_redelivery_plans_nothing_new() {
+    let db =
+        postgres::fresh_with(&database::MIGRATOR, include_str!("../../../shared/database/fixtures/shop.sql")).await;
     let shop = Shop::open(db).await;
     let event = shop.paid().await;
     for _ in 0..2 {
@@ -81,8 +83,10 @@ async fn a_redelivery_plans_nothing_new(db: PgPool) {
     assert!(shop.parked().await.is_empty());
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR", fixtures("../../../shared/database/fixtures/shop.sql"))]
-async fn each_subscription_tells_its_own_events_only(db: PgPool) {
+#[tokio::test]
+async fn each_subscription_tells_its_own_events_only() {
+    let db =
+        postgres::fresh_with(&database::MIGRATOR, include_str!("../../../shared/database/fixtures/shop.sql")).await;
     let shop = Shop::open(db).await;
     let paid = shop.paid().await;
     let declined = shop.event("SELECT shop_declined_order($1, shop_product(1), '한도초과')").await;

@@ -68,8 +68,10 @@ impl Shop {
     }
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR", fixtures("../../../shared/database/fixtures/shop.sql"))]
-async fn five_deliveries_two_at_once_sell_once(db: PgPool) {
+#[tokio::test]
+async fn five_deliveries_two_at_once_sell_once() {
+    let db =
+        postgres::fresh_with(&database::MIGRATOR, include_str!("../../../shared/database/fixtures/shop.sql")).await;
     let shop = Shop::open(db);
     let mug = shop.product(500).await;
     let mut events = Vec::new();
@@ -83,8 +85,10 @@ async fn five_deliveries_two_at_once_sell_once(db: PgPool) {
     assert!(shop.parked().await.is_empty());
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR", fixtures("../../../shared/database/fixtures/shop.sql"))]
-async fn one_that_breaks_a_rule_is_parked_and_the_others_are_sold(db: PgPool) {
+#[tokio::test]
+async fn one_that_breaks_a_rule_is_parked_and_the_others_are_sold() {
+    let db =
+        postgres::fresh_with(&database::MIGRATOR, include_str!("../../../shared/database/fixtures/shop.sql")).await;
     let shop = Shop::open(db);
     let mug = shop.product(1).await;
     let bowl = shop.product(50).await;
@@ -101,8 +105,10 @@ async fn one_that_breaks_a_rule_is_parked_and_the_others_are_sold(db: PgPool) {
     assert!(parked[0].1.contains("stock_"), "the reason names the rule: {}", parked[0].1);
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR", fixtures("../../../shared/database/fixtures/shop.sql"))]
-async fn poison_is_parked(db: PgPool) {
+#[tokio::test]
+async fn poison_is_parked() {
+    let db =
+        postgres::fresh_with(&database::MIGRATOR, include_str!("../../../shared/database/fixtures/shop.sql")).await;
     let shop = Shop::open(db);
     let unknown = Uuid::new_v4();
     assert_eq!(shop.deliver(unknown).await, StatusCode::NO_CONTENT);
@@ -123,8 +129,10 @@ async fn poison_is_parked(db: PgPool) {
     assert_eq!(shop.shelf(mug).await, (1, 1));
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR", fixtures("../../../shared/database/fixtures/shop.sql"))]
-async fn trouble_with_the_database_means_later(db: PgPool) {
+#[tokio::test]
+async fn trouble_with_the_database_means_later() {
+    let db =
+        postgres::fresh_with(&database::MIGRATOR, include_str!("../../../shared/database/fixtures/shop.sql")).await;
     let shop = Shop::open(db);
     let mug = shop.product(1).await;
     let event = shop.paid(mug, 1).await;

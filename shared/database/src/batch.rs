@@ -21,14 +21,16 @@ impl<T, R> Clone for Batcher<T, R> {
 
 struct Job<T, R> {
     item: T,
-    answer: oneshot::Sender<sqlx::Result<R>>,
+    answer: Answer<R>,
 }
+
+type Answer<R> = oneshot::Sender<Result<R, Arc<sqlx::Error>>>;
 
 /// Why a batched call has no result.
 #[derive(Debug)]
 pub enum BatchError {
-    /// The database refused it, alone and not only in company.
-    Database(sqlx::Error),
+    /// The database refused it, alone and not only in company, or could not be reached.
+    Database(Arc<sqlx::Error>),
     /// The process is shutting down.
     Stopped,
 }
@@ -45,7 +47,7 @@ impl std::fmt::Display for BatchError {
 impl std::error::Error for BatchError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Database(error) => Some(error),
+            Self::Database(error) => Some(error.as_ref()),
             Self::Stopped => None,
         }
     }
@@ -60,8 +62,9 @@ const MAX_BATCH: usize = 200;
 impl<T: Send + Sync + 'static, R: Send + 'static> Batcher<T, R> {
     /// Starts `lanes` tasks on `tracker`. They end when the last clone of the batcher is dropped and the queue is empty.
     ///
-    /// `run` gets up to 200 items and answers them in order, in one transaction. It is called again with
-    /// each item alone when it fails, so it must be safe to repeat: a connection may die after the commit.
+    /// `run` gets up to 200 items and answers them in order, in one transaction. It must be safe to repeat: what the
+    /// database refuses is tried again item by item, so that one item does not spoil the others, and a connection may
+    /// die after the commit.
     pub fn start<F>(tracker: &TaskTracker, lanes: usize, run: F) -> Self
     where
         F: for<'a> Fn(&'a [T]) -> BoxFuture<'a, sqlx::Result<Vec<R>>> + Send + Sync + 'static,
@@ -96,26 +99,139 @@ where
             return;
         }
         let (items, answers): (Vec<T>, Vec<_>) = batch.into_iter().map(|job| (job.item, job.answer)).unzip();
-        match run(&items).await {
+        let mut outcome = run(&items).await;
+        if outcome.as_ref().is_err_and(is_connection_lost) {
+            outcome = run(&items).await; // on another connection; the pool noticed that the first one was dead only now
+        }
+        match outcome {
             Ok(results) => {
                 debug_assert_eq!(results.len(), answers.len(), "one result per item");
                 for (answer, result) in answers.into_iter().zip(results) {
                     reply(answer, Ok(result));
                 }
             }
-            Err(error) => {
-                tracing::debug!(%error, items = items.len(), "a batch failed; trying its items one by one");
+            Err(error @ sqlx::Error::Database(_)) if items.len() > 1 => {
+                tracing::debug!(%error, items = items.len(), "the database refused a batch; trying its items one by one");
                 for (item, answer) in items.iter().zip(answers) {
                     let result = run(std::slice::from_ref(item)).await;
-                    reply(answer, result.and_then(|mut results| results.pop().ok_or(sqlx::Error::RowNotFound)));
+                    let result = result.and_then(|mut results| results.pop().ok_or(sqlx::Error::RowNotFound));
+                    reply(answer, result.map_err(Arc::new));
+                }
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                for answer in answers {
+                    reply(answer, Err(Arc::clone(&error)));
                 }
             }
         }
     }
 }
 
-fn reply<R>(answer: oneshot::Sender<sqlx::Result<R>>, result: sqlx::Result<R>) {
+fn is_connection_lost(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
+}
+
+fn reply<R>(answer: Answer<R>, result: Result<R, Arc<sqlx::Error>>) {
     if answer.send(result).is_err() {
         tracing::debug!("a caller left before its result was there; the work is done");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex as StdMutex;
+
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    /// Doubles numbers, refuses 13, and notes how many came at once.
+    fn doubling(
+        sizes: Arc<StdMutex<Vec<usize>>>,
+    ) -> impl for<'a> Fn(&'a [i32]) -> BoxFuture<'a, sqlx::Result<Vec<i32>>> {
+        move |numbers| {
+            sizes.lock().unwrap().push(numbers.len());
+            Box::pin(async move {
+                tokio::task::yield_now().await; // others queue up meanwhile
+                if numbers.contains(&13) { Err(refusal()) } else { Ok(numbers.iter().map(|n| n * 2).collect()) }
+            })
+        }
+    }
+
+    #[derive(Debug)]
+    struct Refusal;
+
+    impl std::fmt::Display for Refusal {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("refused")
+        }
+    }
+
+    impl std::error::Error for Refusal {}
+
+    impl sqlx::error::DatabaseError for Refusal {
+        fn message(&self) -> &'static str {
+            "refused"
+        }
+        fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+        fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+        fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+            self
+        }
+        fn kind(&self) -> sqlx::error::ErrorKind {
+            sqlx::error::ErrorKind::CheckViolation
+        }
+    }
+
+    fn refusal() -> sqlx::Error {
+        sqlx::Error::Database(Box::new(Refusal))
+    }
+
+    #[tokio::test]
+    async fn concurrent_calls_share_statements_and_one_refusal_spoils_nobody() {
+        let sizes = Arc::default();
+        let batcher = Batcher::start(&TaskTracker::new(), 1, doubling(Arc::clone(&sizes)));
+        let results = join_all((0..100).map(|n| batcher.submit(n))).await;
+        for (n, result) in results.into_iter().enumerate() {
+            match result {
+                Ok(doubled) => assert_eq!(usize::try_from(doubled).unwrap(), n * 2),
+                Err(error) => assert!(n == 13 && matches!(error, BatchError::Database(_)), "{n}: {error}"),
+            }
+        }
+        assert!(sizes.lock().unwrap().iter().any(|size| *size > 1));
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_away_fails_everybody_at_once() {
+        let calls = Arc::new(StdMutex::new(0));
+        let counted = Arc::clone(&calls);
+        let batcher = Batcher::start(&TaskTracker::new(), 1, move |_: &[i32]| {
+            *counted.lock().unwrap() += 1;
+            Box::pin(async { Err::<Vec<i32>, _>(sqlx::Error::PoolTimedOut) })
+        });
+        let results = join_all((0..50).map(|n| batcher.submit(n))).await;
+        assert!(results.iter().all(Result::is_err));
+        assert!(*calls.lock().unwrap() < 50, "not one time-out after another");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_died_is_replaced_once() {
+        let calls = Arc::new(StdMutex::new(0));
+        let counted = Arc::clone(&calls);
+        let batcher = Batcher::start(&TaskTracker::new(), 1, move |items: &[i32]| {
+            let mut calls = counted.lock().unwrap();
+            *calls += 1;
+            let first = *calls == 1;
+            Box::pin(async move {
+                if first { Err(sqlx::Error::Io(std::io::ErrorKind::BrokenPipe.into())) } else { Ok(items.to_vec()) }
+            })
+        });
+        assert_eq!(batcher.submit(7).await.unwrap(), 7);
+        assert_eq!(*calls.lock().unwrap(), 2);
     }
 }

@@ -256,8 +256,9 @@ mod tests {
         super::lease(pool, &[Room { subscription, limit, lease }]).await.unwrap()
     }
 
-    #[sqlx::test(migrator = "crate::MIGRATOR")]
-    async fn a_message_goes_once_to_every_subscription_of_its_topic(pool: PgPool) {
+    #[tokio::test]
+    async fn a_message_goes_once_to_every_subscription_of_its_topic() {
+        let pool = postgres::fresh(&crate::MIGRATOR).await;
         enqueue_some(&pool, &["a", "b"]).await;
         enqueue_some(&pool, &["b", "a"]).await;
         let rooms = ["stock", "push", "refunds"].map(|it| Room { subscription: it, limit: 9, lease: MINUTE });
@@ -269,8 +270,9 @@ mod tests {
         assert_eq!(leased[0].attributes, r#"{"ce-id": "1"}"#);
     }
 
-    #[sqlx::test(migrator = "crate::MIGRATOR")]
-    async fn a_lease_excludes_others_until_it_runs_out(pool: PgPool) {
+    #[tokio::test]
+    async fn a_lease_excludes_others_until_it_runs_out() {
+        let pool = postgres::fresh(&crate::MIGRATOR).await;
         enqueue_some(&pool, &["a", "b", "c"]).await;
         assert_eq!(take(&pool, "stock", 2, MINUTE).await.len(), 2);
         let short = take(&pool, "stock", 9, Duration::ZERO).await;
@@ -279,8 +281,9 @@ mod tests {
         assert_eq!((again[0].id, again[0].attempt), (short[0].id, 2));
     }
 
-    #[sqlx::test(migrator = "crate::MIGRATOR")]
-    async fn the_holder_of_a_lease_that_ran_out_can_acknowledge_but_not_postpone(pool: PgPool) {
+    #[tokio::test]
+    async fn the_holder_of_a_lease_that_ran_out_can_acknowledge_but_not_postpone() {
+        let pool = postgres::fresh(&crate::MIGRATOR).await;
         enqueue_some(&pool, &["a"]).await;
         let stale = take(&pool, "stock", 1, Duration::ZERO).await.remove(0);
         let current = take(&pool, "stock", 1, MINUTE).await.remove(0);
@@ -297,8 +300,9 @@ mod tests {
         assert!(take(&pool, "stock", 1, MINUTE).await.is_empty(), "what is done is gone");
     }
 
-    #[sqlx::test(migrator = "crate::MIGRATOR")]
-    async fn a_failed_message_is_due_later(pool: PgPool) {
+    #[tokio::test]
+    async fn a_failed_message_is_due_later() {
+        let pool = postgres::fresh(&crate::MIGRATOR).await;
         enqueue_some(&pool, &["a"]).await;
         let leased = take(&pool, "stock", 1, MINUTE).await.remove(0);
         sqlx::query("DELETE FROM deliveries WHERE subscription = 'push'").execute(&pool).await.unwrap();
@@ -309,8 +313,9 @@ mod tests {
         assert!((300..400).contains(&due.num_seconds()), "{due}");
     }
 
-    #[sqlx::test(migrator = "crate::MIGRATOR")]
-    async fn a_given_up_message_moves_with_all_it_carries(pool: PgPool) {
+    #[tokio::test]
+    async fn a_given_up_message_moves_with_all_it_carries() {
+        let pool = postgres::fresh(&crate::MIGRATOR).await;
         enqueue_some(&pool, &["a"]).await;
         let mut dead = Vec::new();
         for subscription in ["stock", "push"] {

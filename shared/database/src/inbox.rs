@@ -38,8 +38,9 @@ pub async fn prune(db: &PgPool, older_than: Duration, limit: i64) -> sqlx::Resul
 mod tests {
     use super::*;
 
-    #[sqlx::test(migrator = "crate::MIGRATOR")]
-    async fn only_old_claims_are_forgotten(db: PgPool) {
+    #[tokio::test]
+    async fn only_old_claims_are_forgotten() {
+        let db = postgres::fresh(&crate::MIGRATOR).await;
         sqlx::query("INSERT INTO inbox SELECT 'checkout-stock', gen_random_uuid(), now() - n * interval '1 day' FROM generate_series(1, 9) n")
             .execute(&db)
             .await

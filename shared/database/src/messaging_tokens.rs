@@ -114,8 +114,9 @@ mod tests {
             .unwrap()
     }
 
-    #[sqlx::test(migrator = "crate::MIGRATOR")]
-    async fn a_device_has_one_owner(db: PgPool) {
+    #[tokio::test]
+    async fn a_device_has_one_owner() {
+        let db = postgres::fresh(&crate::MIGRATOR).await;
         let (first, second) = (customer(&db).await, customer(&db).await);
         let device = register(&db, &registration(first, "phone")).await.unwrap();
         assert_eq!(register(&db, &registration(second, "phone")).await.unwrap(), device, "it moves, it is not copied");
@@ -128,8 +129,9 @@ mod tests {
         assert!(!remove(&db, second, &phone).await.unwrap());
     }
 
-    #[sqlx::test(migrator = "crate::MIGRATOR")]
-    async fn the_oldest_device_makes_room(db: PgPool) {
+    #[tokio::test]
+    async fn the_oldest_device_makes_room() {
+        let db = postgres::fresh(&crate::MIGRATOR).await;
         let (owner, other) = (customer(&db).await, customer(&db).await);
         register(&db, &registration(other, "other")).await.unwrap();
         for n in 0..MAX_DEVICES {

@@ -119,8 +119,9 @@ mod tests {
         events.iter().map(|event| event.id).collect()
     }
 
-    #[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../fixtures/announced_payments.sql"))]
-    async fn two_relays_share_the_events_and_none_is_skipped(pool: PgPool) {
+    #[tokio::test]
+    async fn two_relays_share_the_events_and_none_is_skipped() {
+        let pool = postgres::fresh_with(&crate::MIGRATOR, include_str!("../fixtures/announced_payments.sql")).await;
         let (one, other) = tokio::join!(claim(&pool, 200, MINUTE), claim(&pool, 200, MINUTE));
         let mut all = ids(&one.unwrap());
         all.extend(ids(&other.unwrap()));
@@ -132,8 +133,9 @@ mod tests {
         assert!(claim(&pool, 200, MINUTE).await.unwrap().is_empty());
     }
 
-    #[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../fixtures/announced_payments.sql"))]
-    async fn what_is_not_marked_is_taken_again(pool: PgPool) {
+    #[tokio::test]
+    async fn what_is_not_marked_is_taken_again() {
+        let pool = postgres::fresh_with(&crate::MIGRATOR, include_str!("../fixtures/announced_payments.sql")).await;
         let first = claim(&pool, 10, Duration::ZERO).await.unwrap();
         let mut again = claim(&pool, 10, MINUTE).await.unwrap();
         let mut oldest = first.clone();
@@ -149,8 +151,9 @@ mod tests {
         assert!(left.oldest >= Duration::from_secs(50), "{left:?}");
     }
 
-    #[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../fixtures/announced_payments.sql"))]
-    async fn only_old_published_events_are_pruned(pool: PgPool) {
+    #[tokio::test]
+    async fn only_old_published_events_are_pruned() {
+        let pool = postgres::fresh_with(&crate::MIGRATOR, include_str!("../fixtures/announced_payments.sql")).await;
         let published = ids(&claim(&pool, 100, MINUTE).await.unwrap());
         mark_published(&pool, &published).await.unwrap();
         assert_eq!(prune(&pool, 60 * MINUTE).await.unwrap(), 0);

@@ -137,8 +137,11 @@ mod tests {
         outbox::backlog(pool).await.unwrap().unpublished
     }
 
-    #[sqlx::test(migrator = "database::MIGRATOR", fixtures("../../database/fixtures/announced_payments.sql"))]
-    async fn a_refused_event_is_published_later_and_holds_up_no_other(pool: PgPool) {
+    #[tokio::test]
+    async fn a_refused_event_is_published_later_and_holds_up_no_other() {
+        let pool =
+            postgres::fresh_with(&database::MIGRATOR, include_str!("../../database/fixtures/announced_payments.sql"))
+                .await;
         let engine = Arc::new(Engine::default());
         let relay = |claim| Relay::new(pool.clone(), engine.clone()).claiming_for(claim);
         let patient = relay(Duration::from_mins(1));
@@ -151,8 +154,11 @@ mod tests {
         assert_eq!(unpublished(&pool).await, 0);
     }
 
-    #[sqlx::test(migrator = "database::MIGRATOR", fixtures("../../database/fixtures/announced_payments.sql"))]
-    async fn two_relays_skip_nothing_and_share_the_work(pool: PgPool) {
+    #[tokio::test]
+    async fn two_relays_skip_nothing_and_share_the_work() {
+        let pool =
+            postgres::fresh_with(&database::MIGRATOR, include_str!("../../database/fixtures/announced_payments.sql"))
+                .await;
         let engine = Arc::new(Engine::default());
         let (shutdown, tasks) = (CancellationToken::new(), tokio_util::task::TaskTracker::new());
         for _ in 0..2 {

@@ -29,6 +29,18 @@ pub async fn fresh(migrator: &'static Migrator) -> PgPool {
     fresh_url(migrator).await.0
 }
 
+/// As [`fresh`], filled by a script.
+///
+/// # Panics
+/// When there is no database to be had, or the script fails.
+pub async fn fresh_with(migrator: &'static Migrator, script: &'static str) -> PgPool {
+    let pool = fresh(migrator).await;
+    match sqlx::raw_sql(script).execute(&pool).await {
+        Ok(_) => pool,
+        Err(error) => panic!("the script fails: {error}"),
+    }
+}
+
 /// As [`fresh`], with the address, for tests that start other processes.
 ///
 /// # Panics

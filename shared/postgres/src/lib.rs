@@ -11,4 +11,4 @@ mod programs;
 
 pub use account::can_hold_a_cluster;
 pub use cluster::{Cluster, ClusterSettings, StartError};
-pub use fresh::{fresh, fresh_url};
+pub use fresh::{fresh, fresh_url, fresh_with};

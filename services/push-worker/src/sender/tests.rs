@@ -136,8 +136,10 @@ fn row(token: &str, status: &str, attempts: i32, unknowns: i32) -> (String, Stri
     (token.into(), status.into(), attempts, unknowns)
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR", fixtures("../../../../shared/database/fixtures/shop.sql"))]
-async fn each_device_is_told_once(db: PgPool) {
+#[tokio::test]
+async fn each_device_is_told_once() {
+    let db =
+        postgres::fresh_with(&database::MIGRATOR, include_str!("../../../../shared/database/fixtures/shop.sql")).await;
     let shop = Shop::open(db, Phone::default()).await;
     for token in ["a", "b", "c"] {
         shop.device(token).await;
@@ -154,8 +156,10 @@ async fn each_device_is_told_once(db: PgPool) {
     assert_eq!(notification.link, Some(format!("https://shop.example/orders/{}", notification.order)));
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR", fixtures("../../../../shared/database/fixtures/shop.sql"))]
-async fn only_what_failed_is_sent_again(db: PgPool) {
+#[tokio::test]
+async fn only_what_failed_is_sent_again() {
+    let db =
+        postgres::fresh_with(&database::MIGRATOR, include_str!("../../../../shared/database/fixtures/shop.sql")).await;
     let shop = Shop::open(db, Phone::default()).await;
     for token in ["ok-1", "ok-2", "ok-3", "gone", "busy", "silent"] {
         shop.device(token).await;
@@ -186,8 +190,10 @@ async fn only_what_failed_is_sent_again(db: PgPool) {
     assert_eq!(shop.attempts().await[1], row("busy", "sent", 2, 1));
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR", fixtures("../../../../shared/database/fixtures/shop.sql"))]
-async fn a_moved_device_shows_nothing_of_its_last_owner(db: PgPool) {
+#[tokio::test]
+async fn a_moved_device_shows_nothing_of_its_last_owner() {
+    let db =
+        postgres::fresh_with(&database::MIGRATOR, include_str!("../../../../shared/database/fixtures/shop.sql")).await;
     let shop = Shop::open(db, Phone::default()).await;
     shop.device("shared").await;
     shop.pay().await;
@@ -199,8 +205,10 @@ async fn a_moved_device_shows_nothing_of_its_last_owner(db: PgPool) {
     assert_eq!(shop.attempts().await, [row("shared", "gone", 0, 0)]);
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR", fixtures("../../../../shared/database/fixtures/shop.sql"))]
-async fn a_push_service_that_calls_everybody_gone_is_not_believed(db: PgPool) {
+#[tokio::test]
+async fn a_push_service_that_calls_everybody_gone_is_not_believed() {
+    let db =
+        postgres::fresh_with(&database::MIGRATOR, include_str!("../../../../shared/database/fixtures/shop.sql")).await;
     let shop = Shop::open(db, Phone::default()).await;
     shop.device("phone").await;
     shop.phone.answer("phone", Some(gone));
@@ -213,8 +221,10 @@ async fn a_push_service_that_calls_everybody_gone_is_not_believed(db: PgPool) {
     assert_eq!(shop.attempts().await, [row("phone", "pending", 1, 0)], "neither forgotten nor given up");
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR", fixtures("../../../../shared/database/fixtures/shop.sql"))]
-async fn a_mistake_of_ours_is_given_up_and_a_refused_login_is_not(db: PgPool) {
+#[tokio::test]
+async fn a_mistake_of_ours_is_given_up_and_a_refused_login_is_not() {
+    let db =
+        postgres::fresh_with(&database::MIGRATOR, include_str!("../../../../shared/database/fixtures/shop.sql")).await;
     let shop = Shop::open(db, Phone::default()).await;
     for token in ["payload", "auth"] {
         shop.device(token).await;
@@ -226,8 +236,10 @@ async fn a_mistake_of_ours_is_given_up_and_a_refused_login_is_not(db: PgPool) {
     assert_eq!(shop.attempts().await, [row("auth", "pending", 1, 0), row("payload", "gave_up", 1, 0)]);
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR", fixtures("../../../../shared/database/fixtures/shop.sql"))]
-async fn one_slow_device_holds_up_nobody_and_shutdown_waits_for_it(db: PgPool) {
+#[tokio::test]
+async fn one_slow_device_holds_up_nobody_and_shutdown_waits_for_it() {
+    let db =
+        postgres::fresh_with(&database::MIGRATOR, include_str!("../../../../shared/database/fixtures/shop.sql")).await;
     let gate = Arc::new(Gate::new(0));
     let shop = Shop::open(db, Phone { slow: Some(("slow", Arc::clone(&gate))), ..Phone::default() }).await;
     let (shutdown, wake, tasks) = (CancellationToken::new(), Arc::new(Notify::new()), TaskTracker::new());

@@ -54,8 +54,9 @@ fn status(row: &(String, i32, i32)) -> (&str, i32, i32) {
     (&row.0, row.1, row.2)
 }
 
-#[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../../fixtures/shop.sql"))]
-async fn every_device_is_planned_once(db: PgPool) {
+#[tokio::test]
+async fn every_device_is_planned_once() {
+    let db = postgres::fresh_with(&crate::MIGRATOR, include_str!("../../fixtures/shop.sql")).await;
     let (buyer, other) = (customer(&db).await, customer(&db).await);
     for token in ["phone", "browser"] {
         device(&db, buyer, token).await;
@@ -71,8 +72,9 @@ async fn every_device_is_planned_once(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(*) FROM push_attempts").await, 2);
 }
 
-#[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../../fixtures/shop.sql"))]
-async fn twins_plan_once(db: PgPool) {
+#[tokio::test]
+async fn twins_plan_once() {
+    let db = postgres::fresh_with(&crate::MIGRATOR, include_str!("../../fixtures/shop.sql")).await;
     let buyer = customer(&db).await;
     device(&db, buyer, "phone").await;
     let mut notices = vec![];
@@ -89,8 +91,9 @@ async fn twins_plan_once(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(*) FROM push_attempts").await, 6);
 }
 
-#[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../../fixtures/shop.sql"))]
-async fn only_what_was_announced_is_told(db: PgPool) {
+#[tokio::test]
+async fn only_what_was_announced_is_told() {
+    let db = postgres::fresh_with(&crate::MIGRATOR, include_str!("../../fixtures/shop.sql")).await;
     let buyer = customer(&db).await;
     device(&db, buyer, "phone").await;
     let notice = paid(&db, buyer).await;
@@ -114,8 +117,9 @@ async fn only_what_was_announced_is_told(db: PgPool) {
     assert_eq!(leased[0].decline_message.as_deref(), Some("한도초과"));
 }
 
-#[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../../fixtures/shop.sql"))]
-async fn an_attempt_is_leased_to_one_sender_until_it_is_late(db: PgPool) {
+#[tokio::test]
+async fn an_attempt_is_leased_to_one_sender_until_it_is_late() {
+    let db = postgres::fresh_with(&crate::MIGRATOR, include_str!("../../fixtures/shop.sql")).await;
     let buyer = customer(&db).await;
     let phone = device(&db, buyer, "phone").await;
     plan_one(&db, &paid(&db, buyer).await).await;
@@ -135,8 +139,9 @@ async fn an_attempt_is_leased_to_one_sender_until_it_is_late(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(*) FROM messaging_tokens WHERE last_success_at IS NOT NULL").await, 1);
 }
 
-#[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../../fixtures/shop.sql"))]
-async fn a_retry_waits(db: PgPool) {
+#[tokio::test]
+async fn a_retry_waits() {
+    let db = postgres::fresh_with(&crate::MIGRATOR, include_str!("../../fixtures/shop.sql")).await;
     let buyer = customer(&db).await;
     let phone = device(&db, buyer, "phone").await;
     plan_one(&db, &paid(&db, buyer).await).await;
@@ -154,8 +159,9 @@ async fn a_retry_waits(db: PgPool) {
     assert_eq!(status(&row(&db, phone).await), ("pending", 2, 1), "the second answer was clear");
 }
 
-#[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../../fixtures/shop.sql"))]
-async fn a_gone_device_is_forgotten_unless_it_came_back(db: PgPool) {
+#[tokio::test]
+async fn a_gone_device_is_forgotten_unless_it_came_back() {
+    let db = postgres::fresh_with(&crate::MIGRATOR, include_str!("../../fixtures/shop.sql")).await;
     let buyer = customer(&db).await;
     let (phone, browser) = (device(&db, buyer, "phone").await, device(&db, buyer, "browser").await);
     plan_one(&db, &paid(&db, buyer).await).await;
@@ -171,8 +177,9 @@ async fn a_gone_device_is_forgotten_unless_it_came_back(db: PgPool) {
     assert_eq!(left, [browser.uuid()]);
 }
 
-#[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../../fixtures/shop.sql"))]
-async fn a_device_that_changed_hands_is_not_told(db: PgPool) {
+#[tokio::test]
+async fn a_device_that_changed_hands_is_not_told() {
+    let db = postgres::fresh_with(&crate::MIGRATOR, include_str!("../../fixtures/shop.sql")).await;
     let (buyer, other) = (customer(&db).await, customer(&db).await);
     let (moved, deleted) = (device(&db, buyer, "moved").await, device(&db, buyer, "deleted").await);
     plan_one(&db, &paid(&db, buyer).await).await;
@@ -184,8 +191,9 @@ async fn a_device_that_changed_hands_is_not_told(db: PgPool) {
     }
 }
 
-#[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../../fixtures/shop.sql"))]
-async fn a_notification_of_money_that_never_came_is_found(db: PgPool) {
+#[tokio::test]
+async fn a_notification_of_money_that_never_came_is_found() {
+    let db = postgres::fresh_with(&crate::MIGRATOR, include_str!("../../fixtures/shop.sql")).await;
     let buyer = customer(&db).await;
     let phone = device(&db, buyer, "phone").await;
     let notice = paid(&db, buyer).await;

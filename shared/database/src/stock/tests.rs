@@ -41,8 +41,9 @@ async fn execute(db: &PgPool, sql: &'static str) {
     sqlx::query(sql).execute(db).await.unwrap();
 }
 
-#[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../../fixtures/shop.sql"))]
-async fn five_deliveries_sell_once(db: PgPool) {
+#[tokio::test]
+async fn five_deliveries_sell_once() {
+    let db = postgres::fresh_with(&crate::MIGRATOR, include_str!("../../fixtures/shop.sql")).await;
     let mug = product(&db, 10).await;
     let event = paid(&db, &[(mug, 3)]).await;
     assert_eq!(shelf(&db, mug).await, (10, 3, 0));
@@ -53,8 +54,9 @@ async fn five_deliveries_sell_once(db: PgPool) {
     assert_eq!(shelf(&db, mug).await, (7, 0, 3));
 }
 
-#[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../../fixtures/shop.sql"))]
-async fn an_event_twice_in_one_batch_sells_once(db: PgPool) {
+#[tokio::test]
+async fn an_event_twice_in_one_batch_sells_once() {
+    let db = postgres::fresh_with(&crate::MIGRATOR, include_str!("../../fixtures/shop.sql")).await;
     let mug = product(&db, 10).await;
     let (first, second) = (paid(&db, &[(mug, 1)]).await, paid(&db, &[(mug, 2)]).await);
     let outcomes = sell(&db, CONSUMER, &[first, second, first, EventId::new()]).await.unwrap();
@@ -62,8 +64,9 @@ async fn an_event_twice_in_one_batch_sells_once(db: PgPool) {
     assert_eq!(shelf(&db, mug).await, (7, 0, 3));
 }
 
-#[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../../fixtures/shop.sql"))]
-async fn twins_on_many_connections_sell_once(db: PgPool) {
+#[tokio::test]
+async fn twins_on_many_connections_sell_once() {
+    let db = postgres::fresh_with(&crate::MIGRATOR, include_str!("../../fixtures/shop.sql")).await;
     let (mug, bowl) = (product(&db, 100).await, product(&db, 100).await);
     let mut events = Vec::new();
     for n in 0..8 {
@@ -87,8 +90,9 @@ async fn twins_on_many_connections_sell_once(db: PgPool) {
     assert_eq!(shelf(&db, bowl).await, (84, 0, 16));
 }
 
-#[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../../fixtures/shop.sql"))]
-async fn one_short_line_takes_nothing_at_all(db: PgPool) {
+#[tokio::test]
+async fn one_short_line_takes_nothing_at_all() {
+    let db = postgres::fresh_with(&crate::MIGRATOR, include_str!("../../fixtures/shop.sql")).await;
     let (mug, bowl) = (product(&db, 10).await, product(&db, 1).await);
     let (whole, short) = (paid(&db, &[(mug, 1)]).await, paid(&db, &[(mug, 2), (bowl, 2)]).await);
     let refusal = sell(&db, CONSUMER, &[whole, short]).await.unwrap_err();
@@ -104,8 +108,9 @@ async fn one_short_line_takes_nothing_at_all(db: PgPool) {
     assert_eq!(sell_one(&db, short).await.unwrap(), Outcome::Done, "a refusal claims nothing");
 }
 
-#[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../../fixtures/shop.sql"))]
-async fn a_line_without_a_shelf_is_an_error(db: PgPool) {
+#[tokio::test]
+async fn a_line_without_a_shelf_is_an_error() {
+    let db = postgres::fresh_with(&crate::MIGRATOR, include_str!("../../fixtures/shop.sql")).await;
     let (mug, ghost) = (product(&db, 10).await, product(&db, 10).await);
     let event = paid(&db, &[(mug, 1), (ghost, 1)]).await;
     sqlx::query("DELETE FROM stock WHERE product_id = $1").bind(ghost).execute(&db).await.unwrap();
@@ -113,8 +118,9 @@ async fn a_line_without_a_shelf_is_an_error(db: PgPool) {
     assert_eq!(shelf(&db, mug).await, (10, 1, 0));
 }
 
-#[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../../fixtures/shop.sql"))]
-async fn only_our_own_announcement_of_a_paid_order_counts(db: PgPool) {
+#[tokio::test]
+async fn only_our_own_announcement_of_a_paid_order_counts() {
+    let db = postgres::fresh_with(&crate::MIGRATOR, include_str!("../../fixtures/shop.sql")).await;
     let mug = product(&db, 10).await;
     let event = paid(&db, &[(mug, 1)]).await;
     let declined: Uuid = sqlx::query_scalar("SELECT shop_declined_order(gen_random_uuid(), $1, '한도초과')")
@@ -133,8 +139,9 @@ async fn only_our_own_announcement_of_a_paid_order_counts(db: PgPool) {
     assert_eq!(shelf(&db, mug).await, (9, 0, 1));
 }
 
-#[sqlx::test(migrator = "crate::MIGRATOR", fixtures("../../fixtures/shop.sql"))]
-async fn two_hundred_orders_of_one_product_are_one_batch(db: PgPool) {
+#[tokio::test]
+async fn two_hundred_orders_of_one_product_are_one_batch() {
+    let db = postgres::fresh_with(&crate::MIGRATOR, include_str!("../../fixtures/shop.sql")).await;
     let mug = product(&db, 200).await;
     let mut events = Vec::new();
     for _ in 0..200 {

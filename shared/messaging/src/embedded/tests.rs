@@ -109,8 +109,9 @@ async fn drain(pool: &PgPool, broker: &Broker) {
     }
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR")]
-async fn an_event_reaches_every_subscription_once(pool: PgPool) {
+#[tokio::test]
+async fn an_event_reaches_every_subscription_once() {
+    let pool = postgres::fresh(&database::MIGRATOR).await;
     let workers = Workers::open(|_, _| Reply::Status(204)).await;
     let (broker, _) = workers.broker(&pool, IMPATIENT);
     let paid = event(EventType::CheckoutSuccess);
@@ -131,8 +132,9 @@ async fn an_event_reaches_every_subscription_once(pool: PgPool) {
     assert_eq!(paths, ["/api/checkout/push", "/api/checkout/push", "/api/checkout/stock"]);
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR")]
-async fn what_is_not_acknowledged_comes_again_later(pool: PgPool) {
+#[tokio::test]
+async fn what_is_not_acknowledged_comes_again_later() {
+    let pool = postgres::fresh(&database::MIGRATOR).await;
     // A redirect is not followed, and a client error is no reason to give up.
     let script = |_: &str, nth: usize| Reply::Status([503, 302, 404, 200][nth - 1]);
     let workers = Workers::open(script).await;
@@ -149,8 +151,9 @@ async fn what_is_not_acknowledged_comes_again_later(pool: PgPool) {
     assert!(received.iter().all(|it| it.message_id == received[0].message_id));
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR")]
-async fn what_is_never_acknowledged_becomes_a_dead_letter(pool: PgPool) {
+#[tokio::test]
+async fn what_is_never_acknowledged_becomes_a_dead_letter() {
+    let pool = postgres::fresh(&database::MIGRATOR).await;
     // The dead-letter worker fails for longer than others are given: its messages are never given up.
     let script = |subscription: &str, nth: usize| match subscription {
         "checkout-stock" => Reply::Status(500),
@@ -179,8 +182,9 @@ async fn what_is_never_acknowledged_becomes_a_dead_letter(pool: PgPool) {
     assert_eq!(published, attempts[0].publish_time);
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR")]
-async fn a_hung_worker_stalls_nobody_else(pool: PgPool) {
+#[tokio::test]
+async fn a_hung_worker_stalls_nobody_else() {
+    let pool = postgres::fresh(&database::MIGRATOR).await;
     let script = |subscription: &str, _| match subscription {
         "checkout-stock" => Reply::Never,
         _ => Reply::Status(204),
@@ -207,8 +211,9 @@ async fn a_hung_worker_stalls_nobody_else(pool: PgPool) {
     assert!(due <= chrono::Utc::now());
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR")]
-async fn a_push_that_is_not_answered_in_time_is_repeated(pool: PgPool) {
+#[tokio::test]
+async fn a_push_that_is_not_answered_in_time_is_repeated() {
+    let pool = postgres::fresh(&database::MIGRATOR).await;
     let script = |_: &str, nth: usize| if nth == 1 { Reply::Never } else { Reply::Status(204) };
     let workers = Workers::open(script).await;
     let hasty = Policy { ack_deadline: Duration::from_millis(250), ..IMPATIENT };
@@ -218,8 +223,9 @@ async fn a_push_that_is_not_answered_in_time_is_repeated(pool: PgPool) {
     assert_eq!(workers.received_by("checkout-failed-push").len(), 2);
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR")]
-async fn two_brokers_push_each_message_once(pool: PgPool) {
+#[tokio::test]
+async fn two_brokers_push_each_message_once() {
+    let pool = postgres::fresh(&database::MIGRATOR).await;
     let workers = Workers::open(|_, _| Reply::Status(204)).await;
     let ((one, _), (other, _)) = (workers.broker(&pool, IMPATIENT), workers.broker(&pool, IMPATIENT));
     let events: Vec<_> = (0..100).map(|_| event(EventType::CheckoutSuccess)).collect();
@@ -234,8 +240,9 @@ async fn two_brokers_push_each_message_once(pool: PgPool) {
     }
 }
 
-#[sqlx::test(migrator = "database::MIGRATOR")]
-async fn a_message_for_a_worker_without_an_address_waits(pool: PgPool) {
+#[tokio::test]
+async fn a_message_for_a_worker_without_an_address_waits() {
+    let pool = postgres::fresh(&database::MIGRATOR).await;
     let endpoints = HashMap::from([(Worker::Stock, "http://127.0.0.1:9".to_owned())]);
     let start =
         |endpoints| Broker::start(pool.clone(), &BrokerSettings::new(endpoints), Arc::default(), &TaskTracker::new());
