@@ -87,12 +87,13 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 /// Every variable that any part of the shop reads. Those that `up` finds out by itself need not be set.
 fn environment() -> String {
-    let mut env = Env::from_pairs([("LOG_LEVEL", "warn")]);
+    let mut env = Env::from_pairs([] as [(&str, &str); 0]);
     Home::read(&mut env);
     Telemetry::read(&mut env);
     up::Settings::read(&mut env);
     format!(
-        "Environment variables. None is needed: `up` sets addresses and keys itself where they are not given.\n\n  \
+        "Environment variables. None is needed: `up` sets addresses and keys itself where they are not given, and \
+         LOG_LEVEL is warn.\n\n  \
          PG_BIN\n      folder of PostgreSQL's initdb and postgres\n      default: Debian's newest, then PATH\n{}",
         service::describe(env.documented())
     )

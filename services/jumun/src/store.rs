@@ -25,8 +25,8 @@ pub(crate) struct Store {
 impl Store {
     /// The database of `DATABASE_URL`, else the private one, made if need be.
     pub(crate) async fn open(variables: &Variables, home: &Home) -> anyhow::Result<Self> {
-        if let Some(url) = variables.get("DATABASE_URL") {
-            return Ok(Self { url: url.into(), cluster: None });
+        if let Some(url) = own(variables)? {
+            return Ok(Self { url, cluster: None });
         }
         let settings = ClusterSettings { data_dir: home.cluster()?, port: listen::if_free(PORT), durable: true };
         let cluster = match Cluster::start(settings).await {
@@ -43,7 +43,7 @@ impl Store {
 
     /// The same, but the private one may belong to a shop that is running, and is never made.
     pub(crate) async fn find(variables: &Variables, home: &Home) -> anyhow::Result<Self> {
-        if variables.get("DATABASE_URL").is_none() && !home.cluster()?.exists() {
+        if own(variables)?.is_none() && !home.cluster()?.exists() {
             bail!("there is no database: set DATABASE_URL, or start the shop with `jumun up`");
         }
         match Self::open(variables, home).await {
@@ -84,6 +84,14 @@ impl Store {
             None => Ok(()),
         }
     }
+}
+
+/// The user's own database.
+fn own(variables: &Variables) -> anyhow::Result<Option<SecretString>> {
+    let mut env = variables.env();
+    let url = env.optional_secret("DATABASE_URL", "the user's own database");
+    env.finish()?;
+    Ok(url)
 }
 
 async fn create_database(cluster: &Cluster) -> sqlx::Result<()> {
