@@ -45,7 +45,7 @@ impl App {
 
 impl FromRef<App> for PushEndpoint {
     fn from_ref(app: &App) -> Self {
-        app.endpoint
+        app.endpoint.clone()
     }
 }
 
@@ -84,7 +84,7 @@ fn letter<'a>(delivery: &'a Delivery, reason: &'a str) -> Letter<'a> {
 
 /// Serves until `shutdown`.
 pub async fn run(settings: Settings, db: PgPool, listener: TcpListener, shutdown: CancellationToken) {
-    let router = router(App::new(db.clone(), PushAuth::Loopback));
+    let router = router(App::new(db.clone(), settings.worker.auth));
     worker::run(Worker::DeadLetter, db, listener, router, settings.worker.limits, TaskTracker::new(), shutdown).await;
 }
 

@@ -68,7 +68,7 @@ impl App {
 
 impl FromRef<App> for PushEndpoint {
     fn from_ref(app: &App) -> Self {
-        app.endpoint
+        app.endpoint.clone()
     }
 }
 
@@ -93,7 +93,7 @@ pub async fn run(
     let wake = Arc::new(Notify::new());
     let sender = Sender::new(db.clone(), service, settings.sending, &tasks);
     tasks.spawn(sender.run(shutdown.clone(), Arc::clone(&wake)));
-    let router = router(App::new(db.clone(), PushAuth::Loopback, wake, &tasks));
+    let router = router(App::new(db.clone(), settings.worker.auth, wake, &tasks));
     worker::run(Worker::Push, db, listener, router, settings.worker.limits, tasks, shutdown).await;
 }
 

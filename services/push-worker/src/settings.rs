@@ -137,11 +137,14 @@ mod tests {
             ("JUMUN_ENV", "production"),
             ("DATABASE_URL", "postgres://db/jumun"),
             ("PUBLIC_URL", "https://shop.example"),
+            ("PUSH_AUTH", "oidc"),
+            ("PUSH_SERVICE_ACCOUNT", "pusher@shop.iam.gserviceaccount.com"),
+            ("PUSH_AUDIENCE", "https://push.shop.example/api/checkout/push"),
             ("FCM_BASE_URL", "http://127.0.0.1:8090/fcm"),
         ];
         let told = refusals(&production);
         assert!(told.contains("FCM_SERVICE_ACCOUNT: required") && told.contains("FCM_BASE_URL: the sandbox"), "{told}");
         let whole = [("FCM_BASE_URL", "https://fcm.googleapis.com"), ("FCM_SERVICE_ACCOUNT", "{}")];
-        assert_eq!(refusals(&[&production[..3], &whole].concat()), "");
+        assert_eq!(refusals(&[&production[..6], &whole].concat()), "");
     }
 }

@@ -61,7 +61,7 @@ impl App {
 
 impl FromRef<App> for PushEndpoint {
     fn from_ref(app: &App) -> Self {
-        app.endpoint
+        app.endpoint.clone()
     }
 }
 
@@ -77,7 +77,7 @@ async fn sell(State(app): State<App>, push: Push) -> Answer {
 /// Serves until `shutdown`.
 pub async fn run(settings: Settings, db: PgPool, listener: TcpListener, shutdown: CancellationToken) {
     let tasks = TaskTracker::new();
-    let router = router(App::new(db.clone(), PushAuth::Loopback, &tasks));
+    let router = router(App::new(db.clone(), settings.worker.auth, &tasks));
     worker::run(Worker::Stock, db, listener, router, settings.worker.limits, tasks, shutdown).await;
 }
 

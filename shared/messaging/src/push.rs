@@ -1,11 +1,14 @@
 //! The door of every worker: a push request becomes a [`Delivery`], and an [`Answer`] becomes a status.
 
+mod auth;
+mod keys;
+mod token;
+
 use std::collections::BTreeMap;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, Request};
-use axum::http::header::ORIGIN;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::{EventId, EventType, OrderId};
 use service::{ApiBytes, Problem, TraceParent};
@@ -13,33 +16,17 @@ use service::{ApiBytes, Problem, TraceParent};
 use crate::envelope::{self, CE_ID, CE_TYPE, Incoming, ORDER_ID, TRACEPARENT};
 use crate::topology::{Subscription, Worker};
 
+pub use auth::PushAuth;
+pub use token::{Sender, TokenVerifier};
+
 /// Our largest event is a few hundred bytes.
 const BODY_LIMIT: usize = 64 * 1024;
 
 /// A dead letter may be anything that Pub/Sub carries: 10 MB, in base64.
 const DEAD_LETTER_BODY_LIMIT: usize = 14 * 1024 * 1024;
 
-/// How a push request proves that it comes from the message engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PushAuth {
-    /// Hardly: for a worker that only this machine can reach. A page in a browser on this machine can reach it too, and
-    /// browsers, unlike engines, say where a request originates.
-    Loopback,
-}
-
-impl PushAuth {
-    fn check(self, headers: &HeaderMap) -> Result<(), Problem> {
-        match self {
-            Self::Loopback if headers.contains_key(ORIGIN) => {
-                Err(Problem::of(StatusCode::FORBIDDEN).detail("only the message engine may push"))
-            }
-            Self::Loopback => Ok(()),
-        }
-    }
-}
-
 /// What a worker's router has in its state for [`Push`] to be an argument of its handlers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct PushEndpoint {
     worker: Worker,
     auth: PushAuth,
@@ -51,7 +38,7 @@ impl PushEndpoint {
         Self { worker, auth }
     }
 
-    fn body_limit(self) -> usize {
+    fn body_limit(&self) -> usize {
         match self.worker {
             Worker::Stock | Worker::Push => BODY_LIMIT,
             Worker::DeadLetter => DEAD_LETTER_BODY_LIMIT,
@@ -59,7 +46,7 @@ impl PushEndpoint {
     }
 
     /// Messages of a subscription that is not this worker's were sent by somebody who has no business here.
-    fn subscription(self, resource: Option<&str>) -> Result<Option<&'static Subscription>, Problem> {
+    fn subscription(&self, resource: Option<&str>) -> Result<Option<&'static Subscription>, Problem> {
         let Some(resource) = resource else { return Ok(None) };
         match Subscription::of_resource(resource) {
             Some(subscription) if subscription.worker == self.worker => Ok(Some(subscription)),
@@ -121,15 +108,15 @@ where
 
     async fn from_request(mut request: Request, state: &S) -> Result<Self, Problem> {
         let endpoint = PushEndpoint::from_ref(state);
-        endpoint.auth.check(request.headers())?;
+        endpoint.auth.check(request.headers()).await?;
         DefaultBodyLimit::max(endpoint.body_limit()).apply(&mut request);
         let ApiBytes(raw) = ApiBytes::from_request(request, state).await?;
-        Self::read(endpoint, raw)
+        Self::read(&endpoint, raw)
     }
 }
 
 impl Push {
-    fn read(endpoint: PushEndpoint, raw: Bytes) -> Result<Self, Problem> {
+    fn read(endpoint: &PushEndpoint, raw: Bytes) -> Result<Self, Problem> {
         Ok(match envelope::decode(&raw) {
             Ok(incoming) => {
                 let subscription = endpoint.subscription(incoming.subscription.as_deref())?;
@@ -191,6 +178,7 @@ impl IntoResponse for Answer {
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
+    use axum::http::header::ORIGIN;
     use chrono::DateTime;
 
     use super::*;

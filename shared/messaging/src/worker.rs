@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::push::PushAuth;
 use crate::topology::Worker;
 
 /// What every worker is told by its environment.
@@ -19,6 +20,8 @@ pub struct WorkerSettings {
     pub pool: PoolSettings,
     /// Address and port of the push endpoint.
     pub bind: SocketAddr,
+    /// How it knows the message engine.
+    pub auth: PushAuth,
     /// What one client, or all together, may take.
     pub limits: Limits,
 }
@@ -33,9 +36,6 @@ impl WorkerSettings {
         };
         let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let address = env.or(bind, usual, "address and port of the worker's push endpoint");
-        if !address.ip().is_loopback() {
-            env.refuse(bind, "pushes are not authenticated yet, so only this machine may reach the worker");
-        }
         Self {
             pool: PoolSettings {
                 url: env.secret(
@@ -47,6 +47,7 @@ impl WorkerSettings {
                 application_name: worker.name().to_owned(),
             },
             bind: address,
+            auth: PushAuth::read(env, address),
             limits: Limits::read(env),
         }
     }
@@ -84,6 +85,6 @@ mod tests {
 
         let mut env = Env::from_pairs([("PUSH_WORKER_BIND", "0.0.0.0:8082")]);
         WorkerSettings::read(&mut env, Worker::Push);
-        assert!(env.finish().unwrap_err().to_string().contains("PUSH_WORKER_BIND"));
+        assert!(env.finish().unwrap_err().to_string().contains("PUSH_AUTH"));
     }
 }
