@@ -1,4 +1,7 @@
-//! Stores what no consumer could take, with its reason: the push endpoint of `dead-letter-sub`.
+//! Stores what no consumer could take, with its reason: the push endpoint of `dead-letter-sub`, and the [`desk`] where it is
+//! replayed.
+
+pub mod desk;
 
 use axum::Router;
 use axum::extract::{FromRef, State};

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use chrono::DateTime;
-use database::dead_letters::{self, DeadLetter};
+use database::dead_letters::{self, Content, Filter, Summary};
 use domain::EventId;
 use messaging::envelope::{CE_ID, Outgoing};
 use tower::ServiceExt as _;
@@ -28,10 +28,12 @@ async fn post_body(db: &PgPool, body: impl Into<Body>) -> StatusCode {
     router.oneshot(request).await.unwrap().status()
 }
 
-async fn only_letter(db: &PgPool) -> DeadLetter {
-    let letters = dead_letters::list(db, 10).await.unwrap();
+async fn only_letter(db: &PgPool) -> (Summary, Content) {
+    let mut letters = dead_letters::list(db, Filter::default(), 10).await.unwrap();
     assert_eq!(letters.len(), 1);
-    dead_letters::get(db, letters[0].id).await.unwrap().unwrap()
+    let letter = letters.remove(0);
+    let content = dead_letters::content(db, letter.id).await.unwrap().unwrap();
+    (letter, content)
 }
 
 #[tokio::test]
@@ -43,13 +45,13 @@ async fn a_dead_letter_is_stored_once_with_its_origin() {
     for _ in 0..3 {
         assert_eq!(deliver(&db, "7", b"{\0}", &attributes).await, StatusCode::NO_CONTENT);
     }
-    let letter = only_letter(&db).await;
+    let (letter, content) = only_letter(&db).await;
     assert_eq!(
         (letter.event, letter.source.as_str(), letter.delivery_attempts),
         (Some(event), "checkout-stock", Some(100))
     );
-    assert_eq!((letter.data.as_slice(), letter.message_id.as_deref()), (b"{\0}".as_slice(), Some("7")));
-    assert_eq!(letter.attributes[CE_ID], id);
+    assert_eq!((content.data.as_slice(), content.message_id.as_deref()), (b"{\0}".as_slice(), Some("7")));
+    assert_eq!(content.attributes[CE_ID], id);
     assert_eq!(letter.reason, "not acknowledged in 100 delivery attempts");
 }
 
@@ -59,7 +61,7 @@ async fn a_nul_and_nonsense_are_stored_too() {
     let attributes =
         [("na\0me", "\0"), (CE_ID, "not an id"), (DEAD_LETTER_SUBSCRIPTION, "s\0"), (DEAD_LETTER_COUNT, "many")];
     assert_eq!(deliver(&db, "\0", b"", &attributes).await, StatusCode::NO_CONTENT);
-    let letter = only_letter(&db).await;
+    let (letter, _) = only_letter(&db).await;
     assert_eq!((letter.event, letter.source.as_str(), letter.delivery_attempts), (None, "s\u{fffd}", None));
 }
 
@@ -67,9 +69,9 @@ async fn a_nul_and_nonsense_are_stored_too() {
 async fn what_is_not_a_message_is_stored_as_it_came() {
     let db = postgres::fresh(&database::MIGRATOR).await;
     assert_eq!(post_body(&db, "{\"message\": \0").await, StatusCode::NO_CONTENT);
-    let letter = only_letter(&db).await;
+    let (letter, content) = only_letter(&db).await;
     assert_eq!(
-        (letter.source.as_str(), letter.data.as_slice()),
+        (letter.source.as_str(), content.data.as_slice()),
         ("dead-letter-worker", b"{\"message\": \0".as_slice())
     );
 }
@@ -79,7 +81,7 @@ async fn ten_megabytes_are_stored() {
     let db = postgres::fresh(&database::MIGRATOR).await;
     let data = vec![0; 10_000_000];
     assert_eq!(deliver(&db, "1", &data, &[]).await, StatusCode::NO_CONTENT);
-    assert_eq!(only_letter(&db).await.data, data);
+    assert_eq!(only_letter(&db).await.1.data, data);
     assert_eq!(post_body(&db, vec![b' '; 15 * 1024 * 1024]).await, StatusCode::PAYLOAD_TOO_LARGE);
 }
 

@@ -1,13 +1,17 @@
-//! What no consumer could take, kept until a person or a rule decides.
+//! What no consumer could take, kept until a person decides.
+
+mod decide;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use domain::EventId;
+use domain::{EventId, EventType};
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::without_nul;
+
+pub use decide::{Action, Decision, actions, discard, mark_replayed};
 
 /// A message to be kept.
 #[derive(Debug, Clone, Copy)]
@@ -28,29 +32,27 @@ pub struct Letter<'a> {
     pub delivery_attempts: Option<i32>,
 }
 
-/// A message that was kept.
-#[derive(Debug, Clone)]
-pub struct DeadLetter {
-    /// Its id at the desk.
-    pub id: Uuid,
-    /// The event's own id, if it could be read.
-    pub event: Option<EventId>,
-    /// The subscription whose consumer could not take it.
-    pub source: String,
-    /// The engine's id of the message.
-    pub message_id: Option<String>,
-    /// The body.
-    pub data: Vec<u8>,
-    /// The message's attributes, an object of texts.
-    pub attributes: serde_json::Value,
-    /// Why nobody could.
-    pub reason: String,
-    /// How often it was tried.
-    pub delivery_attempts: Option<i32>,
-    /// When it was first kept.
-    pub received_at: DateTime<Utc>,
-    /// `open`, `replayed` or `discarded`.
-    pub status: String,
+/// What was decided about a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Status {
+    /// Nothing yet.
+    Open,
+    /// Its event was published again.
+    Replayed,
+    /// Its event is not to have its effect there.
+    Discarded,
+}
+
+impl Status {
+    /// As the database and the desk write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Replayed => "replayed",
+            Self::Discarded => "discarded",
+        }
+    }
 }
 
 /// A line of the desk's list.
@@ -60,12 +62,46 @@ pub struct Summary {
     pub id: Uuid,
     /// The event's own id, if it could be read.
     pub event: Option<EventId>,
+    /// What it says to announce.
+    pub event_type: Option<String>,
     /// The subscription whose consumer could not take it.
     pub source: String,
     /// Why nobody could.
     pub reason: String,
+    /// How often it was tried.
+    pub delivery_attempts: Option<i32>,
     /// When it was first kept.
     pub received_at: DateTime<Utc>,
+    /// What was decided.
+    pub status: Status,
+}
+
+/// What a message carried.
+#[derive(Debug, Clone)]
+pub struct Content {
+    /// The engine's id of the message.
+    pub message_id: Option<String>,
+    /// The body.
+    pub data: Vec<u8>,
+    /// The message's attributes, an object of texts.
+    pub attributes: serde_json::Value,
+}
+
+/// Which messages. What is `None` leaves none out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filter<'a> {
+    /// Only these.
+    pub ids: Option<&'a [Uuid]>,
+    /// Only those so decided.
+    pub status: Option<Status>,
+    /// Only those of this subscription.
+    pub source: Option<&'a str>,
+    /// Only those that say to announce this.
+    pub event_type: Option<EventType>,
+    /// Only those kept since then.
+    pub since: Option<DateTime<Utc>>,
+    /// Only those whose reason contains this, in upper or lower case.
+    pub reason: Option<&'a str>,
 }
 
 /// Keeps a message. `false` when it is kept already: the engine may forward it more than once.
@@ -96,101 +132,50 @@ pub async fn park(db: &PgPool, letter: Letter<'_>) -> sqlx::Result<bool> {
     Ok(kept.rows_affected() == 1)
 }
 
-/// The oldest messages that nobody has decided on.
-pub async fn list(db: &PgPool, limit: i64) -> sqlx::Result<Vec<Summary>> {
+/// The oldest messages that the filter leaves.
+pub async fn list(db: &PgPool, filter: Filter<'_>, limit: i64) -> sqlx::Result<Vec<Summary>> {
     sqlx::query!(
         r#"
-        SELECT id, event_id, source, reason, received_at FROM dead_letters
-        WHERE status = 'open' ORDER BY received_at LIMIT $1
+        SELECT id, event_id, attributes ->> 'ce-type' AS event_type, source, reason, delivery_attempts,
+            received_at, status AS "status: Status"
+        FROM dead_letters
+        WHERE ($1::uuid[] IS NULL OR id = ANY($1))
+            AND ($2::text IS NULL OR status = $2)
+            AND ($3::text IS NULL OR source = $3)
+            AND ($4::text IS NULL OR attributes ->> 'ce-type' = $4)
+            AND ($5::timestamptz IS NULL OR received_at >= $5)
+            -- Not LIKE: what is looked for may contain its wildcards.
+            AND ($6::text IS NULL OR position(lower($6) IN lower(reason)) > 0)
+        ORDER BY received_at, id LIMIT $7
         "#,
+        filter.ids,
+        filter.status.map(Status::name),
+        filter.source,
+        filter.event_type.map(EventType::name),
+        filter.since,
+        filter.reason,
         limit
     )
     .map(|row| Summary {
         id: row.id,
         event: row.event_id.map(Into::into),
+        event_type: row.event_type,
         source: row.source,
-        reason: row.reason,
-        received_at: row.received_at,
-    })
-    .fetch_all(db)
-    .await
-}
-
-/// One message, whatever was decided on it.
-pub async fn get(db: &PgPool, id: Uuid) -> sqlx::Result<Option<DeadLetter>> {
-    sqlx::query!(
-        r#"
-        SELECT id, event_id, source, message_id, data, attributes, reason, delivery_attempts, received_at, status
-        FROM dead_letters WHERE id = $1
-        "#,
-        id
-    )
-    .map(|row| DeadLetter {
-        id: row.id,
-        event: row.event_id.map(Into::into),
-        source: row.source,
-        message_id: row.message_id,
-        data: row.data,
-        attributes: row.attributes,
         reason: row.reason,
         delivery_attempts: row.delivery_attempts,
         received_at: row.received_at,
         status: row.status,
     })
-    .fetch_optional(db)
+    .fetch_all(db)
     .await
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NONE: &BTreeMap<String, String> = &BTreeMap::new();
-
-    fn letter<'a>(message_id: Option<&'a str>, data: &'a [u8]) -> Letter<'a> {
-        Letter {
-            event: None,
-            source: "checkout-stock",
-            message_id,
-            data,
-            attributes: NONE,
-            reason: "not JSON",
-            delivery_attempts: None,
-        }
-    }
-
-    #[sqlx::test(migrator = "crate::MIGRATOR")]
-    async fn a_message_is_kept_once(db: PgPool) {
-        assert!(park(&db, letter(Some("1"), b"a")).await.unwrap());
-        assert!(!park(&db, letter(Some("1"), b"a")).await.unwrap());
-        assert!(park(&db, letter(Some("1"), b"b")).await.unwrap(), "Google's emulator counts from 1 after a restart");
-        assert!(park(&db, Letter { source: "checkout-push", ..letter(Some("1"), b"a") }).await.unwrap());
-        assert!(park(&db, letter(None, b"a")).await.unwrap());
-        assert_eq!(list(&db, 10).await.unwrap().len(), 4);
-        assert_eq!(list(&db, 3).await.unwrap().len(), 3);
-    }
-
-    #[sqlx::test(migrator = "crate::MIGRATOR")]
-    async fn a_nul_anywhere_is_no_reason_to_lose_it(db: PgPool) {
-        let attributes = BTreeMap::from([("na\0me".into(), "val\0ue".into())]);
-        let event = EventId::new();
-        let data = [0, 159, 146, 150, 0];
-        let nasty = Letter {
-            event: Some(event),
-            source: "sou\0rce",
-            message_id: Some("1\0"),
-            data: &data,
-            attributes: &attributes,
-            reason: "why\0",
-            delivery_attempts: Some(5),
-        };
-        assert!(park(&db, nasty).await.unwrap());
-        assert!(!park(&db, nasty).await.unwrap());
-        let id = list(&db, 1).await.unwrap()[0].id;
-        let kept = get(&db, id).await.unwrap().unwrap();
-        assert_eq!((kept.event, kept.data.as_slice()), (Some(event), data.as_slice()));
-        assert_eq!(kept.attributes, serde_json::json!({"na\u{fffd}me": "val\u{fffd}ue"}));
-        assert_eq!((kept.delivery_attempts, kept.status.as_str()), (Some(5), "open"));
-        assert!(get(&db, Uuid::nil()).await.unwrap().is_none());
-    }
+/// What a message carried.
+pub async fn content(db: &PgPool, id: Uuid) -> sqlx::Result<Option<Content>> {
+    sqlx::query_as!(Content, "SELECT message_id, data, attributes FROM dead_letters WHERE id = $1", id)
+        .fetch_optional(db)
+        .await
 }
+
+#[cfg(test)]
+mod tests;

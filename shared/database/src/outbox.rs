@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use domain::{EventEnvelope, EventId, EventType};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -9,7 +10,8 @@ use uuid::Uuid;
 /// Takes up to `limit` unpublished events, oldest first, and keeps other relays from them for `claim`.
 /// Whoever publishes them calls [`mark_published`]; what is not marked by then is taken again.
 pub async fn claim(pool: &PgPool, limit: i64, claim: Duration) -> sqlx::Result<Vec<EventEnvelope>> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         r#"
         -- A claim that a crash of the server forgets is only a second publish: no need to wait for the disk.
         WITH unflushed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
@@ -29,18 +31,42 @@ pub async fn claim(pool: &PgPool, limit: i64, claim: Duration) -> sqlx::Result<V
     )
     .fetch_all(pool)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(EventEnvelope {
-                id: row.id.into(),
-                event_type: event_type(&row.event_type)?,
-                order: row.order_id.into(),
-                occurred_at: row.occurred_at,
-                data: row.data,
-                traceparent: row.traceparent,
-            })
+    rows.into_iter().map(Row::event).collect()
+}
+
+/// The events of these ids that there are, published or not.
+pub async fn find(pool: &PgPool, ids: &[EventId]) -> sqlx::Result<Vec<EventEnvelope>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, type AS event_type, order_id, data, traceparent, occurred_at FROM outbox WHERE id = ANY($1)",
+        &ids
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(Row::event).collect()
+}
+
+struct Row {
+    id: Uuid,
+    event_type: String,
+    order_id: Uuid,
+    data: String,
+    traceparent: Option<String>,
+    occurred_at: DateTime<Utc>,
+}
+
+impl Row {
+    fn event(self) -> sqlx::Result<EventEnvelope> {
+        Ok(EventEnvelope {
+            id: self.id.into(),
+            event_type: event_type(&self.event_type)?,
+            order: self.order_id.into(),
+            occurred_at: self.occurred_at,
+            data: self.data,
+            traceparent: self.traceparent,
         })
-        .collect()
+    }
 }
 
 fn event_type(name: &str) -> sqlx::Result<EventType> {
