@@ -68,6 +68,19 @@
     }
   };
 
+  // The sandbox's phone: one for each browser, registered with the shop as a device of the buyer's, so that a newcomer
+  // sees the notification arrive. This runs in the shop's page, so the shop knows whose device it is.
+  const registerPhone = () => {
+    const token = localStorage.getItem("jumun-sandbox-phone") ?? `sandbox-phone-${crypto.randomUUID()}`;
+    localStorage.setItem("jumun-sandbox-phone", token);
+    const locale = document.documentElement.lang === "en" ? "en" : "ko";
+    return fetch("/api/messaging-tokens", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ token, locale }),
+    });
+  };
+
   let running = false;
 
   const request = async (payment) => {
@@ -77,6 +90,7 @@
     if (running) fail("INVALID_METHOD_TRANSACTION", "이미 진행 중인 요청이 있습니다.");
     running = true;
     try {
+      await registerPhone().catch(() => console.info("Jumun sandbox: the shop did not take the phone; paying goes on."));
       const response = await fetch(`${SANDBOX}/toss/browser/payments`, {
         method: "POST",
         headers: { "content-type": "application/json" },
