@@ -265,6 +265,11 @@ impl Shop {
             format!("UPDATE payments SET asked_at = asked_at - make_interval(secs => {seconds})"),
             format!("UPDATE orders SET expires_at = expires_at - make_interval(secs => {seconds})"),
             format!("UPDATE push_attempts SET due_at = due_at - make_interval(secs => {seconds})"),
+            format!(
+                "UPDATE outbox SET published_at = published_at - make_interval(secs => {seconds}),
+                    look_at = look_at - make_interval(secs => {seconds})"
+            ),
+            format!("UPDATE watchdog SET looked_until = looked_until - make_interval(secs => {seconds})"),
         ] {
             self.execute(&change).await;
         }

@@ -1,7 +1,11 @@
 //! The integration tests, one binary: a whole shop over real HTTP and a real PostgreSQL, told as a shop floor would.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod crashes;
+mod dead_letters;
 mod faults;
+mod forgotten;
 mod messages;
 mod notifications;
 mod orders;

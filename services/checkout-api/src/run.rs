@@ -12,6 +12,7 @@ use messaging::engine::Engine;
 use messaging::google::GooglePublisher;
 use messaging::relay::Relay;
 use messaging::topology::Worker;
+use messaging::watchdog::Watchdog;
 use service::{health, layers, serve, start};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
@@ -36,12 +37,15 @@ pub struct Parts {
     pub broker: Option<Broker>,
     /// Asks what became of open payments.
     pub reconciler: Reconciler,
+    /// Has events published again that lack an effect.
+    pub watchdog: Watchdog,
     announced: Arc<Notify>,
 }
 
 /// How often loops without a signal of their own look for work.
 const RECONCILE_EVERY: Duration = Duration::from_secs(1);
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
+const WATCH_EVERY: Duration = Duration::from_secs(5);
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
 
 /// Published events and consumers' claims are kept this long: replayed dead letters must still be recognized.
@@ -77,6 +81,7 @@ impl Parts {
             relay: Relay::new(db.clone(), publisher),
             broker,
             reconciler: Reconciler::new(checkout, 1.0),
+            watchdog: Watchdog::new(db.clone(), settings.watchdog_age),
             announced,
         })
     }
@@ -141,7 +146,7 @@ pub async fn run(
     let tasks = TaskTracker::new();
     let parts = Parts::new(&settings, &db, Arc::new(settings.gateway()?), &settings.broker(), &tasks).await?;
     let limits = settings.limits;
-    let Parts { app, relay, broker, reconciler, announced } = parts;
+    let Parts { app, relay, broker, reconciler, watchdog, announced } = parts;
     if settings.loops {
         tasks.spawn(relay.run(shutdown.clone(), announced));
         if let Some(broker) = broker {
@@ -151,12 +156,16 @@ pub async fn run(
             let reconciler = reconciler.clone();
             async move { reconciler.step().await.map(drop) }
         }));
+        tasks.spawn(every(WATCH_EVERY, shutdown.clone(), "watchdog", move || {
+            let watchdog = watchdog.clone();
+            async move { watchdog.step().await.map(drop) }
+        }));
         let expiring = db.clone();
         tasks.spawn(every(EXPIRE_EVERY, shutdown.clone(), "expiry", move || expire(expiring.clone())));
         let pruned = db.clone();
         tasks.spawn(every(PRUNE_EVERY, shutdown.clone(), "pruning", move || prune(pruned.clone())));
     } else {
-        drop((relay, broker, reconciler));
+        drop((relay, broker, reconciler, watchdog));
     }
     let Some(listener) = listener else {
         drop(app);

@@ -8,6 +8,9 @@ use service::{Env, Limits, Mode};
 const SANDBOX_CLIENT_KEY: &str = "test_gck_docs_Ovk5rk1EwkEbP0W43n07xlzm";
 const SANDBOX_SECRET_KEY: &str = "test_gsk_docs_OaPz8L5KdmQXkzRz3y47BMw6";
 
+/// Twice what a statement may last: what was published that long ago is there to be seen.
+const LEAST_WATCHDOG_AGE: Duration = Duration::from_secs(10);
+
 /// Where Toss really is.
 const TOSS_API: &str = "https://api.tosspayments.com";
 
@@ -32,7 +35,7 @@ pub struct Settings {
     pub toss_secret_key: SecretString,
     /// `CHECKOUT_SERVE`: answer HTTP.
     pub serve: bool,
-    /// `CHECKOUT_LOOPS`: run relay, broker, reconciler and expiry in this process.
+    /// `CHECKOUT_LOOPS`: run relay, broker, watchdog, reconciler and expiry in this process.
     pub loops: bool,
     /// `JUMUN_MESSAGING`, `PUBSUB_…`: where the relay publishes to.
     pub engine: Engine,
@@ -40,6 +43,8 @@ pub struct Settings {
     pub workers: WorkerUrls,
     /// `CONFIRM_WAIT`: how long a buyer waits for the provider before being told "we are checking".
     pub confirm_wait: Duration,
+    /// `WATCHDOG_AGE`: how long consumers may take to act upon an event before it is published again.
+    pub watchdog_age: Duration,
     /// `HTTP_…`
     pub limits: Limits,
 }
@@ -84,7 +89,7 @@ impl Settings {
             ),
             toss_secret_key: env.secret("TOSS_SECRET_KEY", SANDBOX_SECRET_KEY, "Toss secret key of the same pair"),
             serve: env.or("CHECKOUT_SERVE", true, "answer HTTP in this process"),
-            loops: env.or("CHECKOUT_LOOPS", true, "run relay, broker, reconciler and expiry in this process"),
+            loops: env.or("CHECKOUT_LOOPS", true, "run relay, broker, watchdog, reconciler and expiry in this process"),
             engine: Engine::read(env),
             workers: WorkerUrls {
                 stock: env.url(
@@ -104,8 +109,16 @@ impl Settings {
                 Duration::from_secs(20),
                 "how long a buyer waits for Toss before being told that we are checking",
             ),
+            watchdog_age: env.or(
+                "WATCHDOG_AGE",
+                Duration::from_mins(10),
+                "how long consumers may take to act upon an event before it is published again",
+            ),
             limits: Limits::read(env),
         };
+        if settings.watchdog_age < LEAST_WATCHDOG_AGE {
+            env.refuse("WATCHDOG_AGE", "at least 10s, or it would miss events whose transaction is still open");
+        }
         settings.refuse_half_live(env);
         settings
     }
@@ -142,6 +155,12 @@ mod tests {
     #[test]
     fn development_needs_nothing() {
         assert_eq!(refusals(&[]), "");
+    }
+
+    #[test]
+    fn the_watchdog_does_not_look_at_what_is_still_being_written() {
+        assert_eq!(refusals(&[("WATCHDOG_AGE", "10s")]), "");
+        assert!(refusals(&[("WATCHDOG_AGE", "9s")]).contains("WATCHDOG_AGE"));
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod products;
 pub mod push_attempts;
 pub mod stock;
 pub mod verify;
+pub mod watchdog;
 
 pub use batch::{BatchError, Batcher};
 pub use pool::{PoolSettings, connect, ping};

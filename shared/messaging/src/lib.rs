@@ -13,4 +13,5 @@ mod pause;
 pub mod push;
 pub mod relay;
 pub mod topology;
+pub mod watchdog;
 pub mod worker;
