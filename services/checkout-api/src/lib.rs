@@ -3,6 +3,7 @@
 mod app;
 mod checkout;
 mod language;
+mod learn;
 mod pages;
 mod reconcile;
 mod routes;
@@ -12,6 +13,7 @@ mod settings;
 
 pub use app::App;
 pub use checkout::{Checkout, Outcome, Return};
+pub use learn::Learned;
 pub use reconcile::Reconciler;
 pub use run::{Parts, main, run};
 pub use settings::{Settings, WorkerUrls};

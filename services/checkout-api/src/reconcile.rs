@@ -2,11 +2,12 @@
 
 use chrono::TimeDelta;
 use database::payments::{self, OpenPayment};
-use domain::{DeclineKind, Evidence, PaymentState, Undecided};
+use domain::{DeclineKind, Evidence, PaymentState};
 use futures_util::future::join_all;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use crate::checkout::Checkout;
+use crate::learn::Learned;
 
 /// Toss takes a confirm until 10 minutes after the buyer authenticated; later only a query makes sense.
 const CONFIRM_WINDOW: TimeDelta = TimeDelta::minutes(10);
@@ -45,7 +46,7 @@ impl Reconciler {
                 return;
             }
         };
-        if self.apply(&open, seen).await || !may_still_confirm(&open) {
+        if self.checkout.apply(&open, seen).await != Learned::Open || !may_still_confirm(&open) {
             return;
         }
         // The request may never have left. The key is the same, so asking again cannot charge twice.
@@ -55,33 +56,11 @@ impl Reconciler {
                 error!(order.id = %id, code = decline.code, "The provider refuses our set-up while order {id} is open");
             }
             Ok(answer) => {
-                self.apply(&open, answer).await;
+                self.checkout.apply(&open, answer).await;
             }
             Err(unanswered) => {
                 let cause = &unanswered as &dyn std::error::Error;
                 warn!(order.id = %id, cause, "Confirming order {id} again had no answer either");
-            }
-        }
-    }
-
-    /// Whether the evidence said anything final.
-    async fn apply(&self, open: &OpenPayment, evidence: Evidence) -> bool {
-        let (order, payment) = (open.attempt.order.id, open.attempt.payment.id);
-        match self.checkout.settle(open.attempt.clone(), evidence, open.at, open.traceparent.clone()).await {
-            Ok(outcome) => {
-                info!(order.id = %order, ?outcome, checks = open.checks, "Found out what became of order {order}");
-                true
-            }
-            Err(Undecided::Open) => false,
-            Err(Undecided::Settled(_)) => true,
-            Err(problem @ (Undecided::Mismatch { .. } | Undecided::Contradiction { .. })) => {
-                error!(order.id = %order, %problem, "Order {order} needs a person to look at it");
-                if let Err(error) =
-                    payments::call_for_attention(self.checkout.db(), payment, &problem.to_string()).await
-                {
-                    error!(order.id = %order, %error, "Could not note that order {order} needs attention");
-                }
-                true
             }
         }
     }
