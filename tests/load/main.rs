@@ -4,6 +4,7 @@
 //! took; then how long it was from the provider's approval to the stock being taken and to the phone, by the
 //! database's clock. Opening and authenticating payments in the sandbox is the buyer's part and is not timed.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -41,6 +42,9 @@ struct Arguments {
     /// Devices per buyer.
     #[arg(long, default_value_t = 2)]
     devices: usize,
+    /// A process whose CPU time per purchase is reported, with its children's, as `name=pid`; repeatable.
+    #[arg(long = "cpu", value_name = "NAME=PID")]
+    cpu: Vec<String>,
     /// Purchases begin at this rate at most (0: as fast as they go).
     #[arg(long, default_value_t = 0)]
     rate: u64,
@@ -58,18 +62,70 @@ async fn main() -> anyhow::Result<()> {
     let run = Run { products: stock_up(&db, &arguments).await?, arguments: Arc::clone(&arguments), client };
 
     let cookies = run.step("sessions and devices", (0..arguments.orders).collect(), Run::sign_in).await?;
-    let before = Instant::now();
+    let mut meter = Meter::new(&arguments.cpu)?;
+    meter.run();
     let orders = run.step("create", cookies, Run::create).await?;
-    let created = before.elapsed();
+    meter.pause();
     let payments = run.step("authenticate (sandbox)", orders, Run::authenticate).await?;
     let sold_before = sold(&db).await?;
-    let before = Instant::now();
+    meter.run();
     run.step("confirm", payments, Run::confirm).await?;
     drained(&db, sold_before + i64::try_from(arguments.orders)?).await?;
-    let settled = before.elapsed();
-    let each = per_second(arguments.orders, created + settled);
-    say(&format!("confirm until drained {:.2} s; whole purchases: {each:.0} a second", settled.as_secs_f64()));
+    meter.pause();
+    say(&meter.report(arguments.orders));
     delays(&db, &arguments).await
+}
+
+/// The time that purchases took, and the CPU time of the processes that served them.
+struct Meter {
+    processes: Vec<(String, u32)>,
+    begun: Option<(Instant, Vec<Duration>)>,
+    wall: Duration,
+    cpu: Vec<Duration>,
+}
+
+impl Meter {
+    fn new(processes: &[String]) -> anyhow::Result<Self> {
+        let mut parsed = vec![("load".to_owned(), std::process::id())];
+        for process in processes {
+            let (name, pid) = process.split_once('=').ok_or_else(|| anyhow::anyhow!("expected NAME=PID"))?;
+            parsed.push((name.to_owned(), pid.parse()?));
+        }
+        let cpu = vec![Duration::ZERO; parsed.len()];
+        Ok(Self { processes: parsed, begun: None, wall: Duration::ZERO, cpu })
+    }
+
+    fn run(&mut self) {
+        self.begun = Some((Instant::now(), self.processes.iter().map(|(_, pid)| cpu_time(*pid)).collect()));
+    }
+
+    fn pause(&mut self) {
+        let Some((at, before)) = self.begun.take() else { return };
+        self.wall += at.elapsed();
+        for ((spent, (_, pid)), before) in self.cpu.iter_mut().zip(&self.processes).zip(before) {
+            *spent += cpu_time(*pid).saturating_sub(before);
+        }
+    }
+
+    fn report(&self, orders: usize) -> String {
+        let mut report = format!("whole purchases: {:.0} a second", per_second(orders, self.wall));
+        for ((name, _), spent) in self.processes.iter().zip(&self.cpu) {
+            // Writing to a String cannot fail.
+            drop(write!(report, "; {name} {:.3} ms CPU each", 1_000.0 / per_second(orders, *spent)));
+        }
+        report
+    }
+}
+
+/// User and system time of a process and all below it, living or waited for.
+fn cpu_time(pid: u32) -> Duration {
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(4);
+    let ticks: u32 = fields.filter_map(|field| field.parse::<u32>().ok()).sum();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let below: Duration = children.split_whitespace().filter_map(|pid| pid.parse().ok()).map(cpu_time).sum();
+    TICK * ticks + below
 }
 
 struct Run {

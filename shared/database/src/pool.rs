@@ -31,6 +31,11 @@ pub async fn connect(settings: &PoolSettings) -> sqlx::Result<PgPool> {
         ("lock_timeout", "2s"),
         ("idle_in_transaction_session_timeout", "10s"),
         ("timezone", "UTC"),
+        // One plan for each statement, by index: planning anew would cost as much as a small batch, and a plan made
+        // while a table is small would read all of it until somebody analyzes.
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("jit", "off"),
     ]);
     PgPoolOptions::new()
         .max_connections(settings.max_connections)
