@@ -134,6 +134,9 @@ pub async fn claim(db: &PgPool, claims: &[Claim]) -> sqlx::Result<Vec<Claimed>> 
             SELECT c.payment_id, c.order_id, c.attempt, c.payment_key, c.payment_type, c.amount, c.traceparent,
                 now() + interval '20 seconds' -- by then the request that asks the provider is done, or dead
             FROM candidate c JOIN begun USING (ix)
+        ), logged AS (
+            INSERT INTO order_log (order_id, from_status, to_status, payment_id, cause)
+            SELECT c.order_id, 'pending', 'confirming', c.payment_id, 'claimed' FROM candidate c JOIN begun USING (ix)
         )
         SELECT b.ix IS NOT NULL AS "begun!",
             -- Would not fit even if it were the only one: what others of this batch were refused does not count.

@@ -280,7 +280,14 @@ pub(crate) fn status_name(status: &str) -> sqlx::Result<&'static str> {
 pub async fn cancel(db: &PgPool, id: OrderId, customer: CustomerId) -> sqlx::Result<bool> {
     // A pending order holds no stock, so there is nothing to give back.
     let done = sqlx::query!(
-        "UPDATE orders SET status = 'canceled', updated_at = now() WHERE id = $1 AND customer_id = $2 AND status = 'pending'",
+        "
+        WITH canceled AS (
+            UPDATE orders SET status = 'canceled', updated_at = now()
+            WHERE id = $1 AND customer_id = $2 AND status = 'pending'
+            RETURNING id
+        )
+        INSERT INTO order_log (order_id, from_status, to_status, cause) SELECT id, 'pending', 'canceled', 'buyer' FROM canceled
+        ",
         id.uuid(),
         customer.uuid()
     )
@@ -293,11 +300,15 @@ pub async fn cancel(db: &PgPool, id: OrderId, customer: CustomerId) -> sqlx::Res
 pub async fn expire(db: &PgPool) -> sqlx::Result<u64> {
     let done = sqlx::query!(
         "
-        UPDATE orders SET status = 'expired', updated_at = now()
-        WHERE id IN (
-            SELECT id FROM orders WHERE status = 'pending' AND expires_at <= now()
-            -- Two expiry loops share the work; an order that is being paid this moment is left to its payment.
-            ORDER BY expires_at LIMIT 500 FOR NO KEY UPDATE SKIP LOCKED)
+        WITH expired AS (
+            UPDATE orders SET status = 'expired', updated_at = now()
+            WHERE id IN (
+                SELECT id FROM orders WHERE status = 'pending' AND expires_at <= now()
+                -- Two expiry loops share the work; an order that is being paid this moment is left to its payment.
+                ORDER BY expires_at LIMIT 500 FOR NO KEY UPDATE SKIP LOCKED)
+            RETURNING id
+        )
+        INSERT INTO order_log (order_id, from_status, to_status, cause) SELECT id, 'pending', 'expired', 'overdue' FROM expired
         "
     )
     .execute(db)

@@ -43,7 +43,7 @@ pub async fn settle(db: &PgPool, verdicts: &[Verdict]) -> sqlx::Result<Vec<bool>
             ORDER BY product_id FOR NO KEY UPDATE
         ), held AS MATERIALIZED (
             -- Stock, then orders, then payments: the lock order of the whole schema.
-            SELECT id FROM orders WHERE id IN (SELECT order_id FROM decided) AND (SELECT count(*) FROM shelf) >= 0
+            SELECT id, status FROM orders WHERE id IN (SELECT order_id FROM decided) AND (SELECT count(*) FROM shelf) >= 0
             ORDER BY id FOR NO KEY UPDATE
         ), settled AS (
             -- The row is read again under its lock: of two deciders the second finds another status and changes nothing.
@@ -68,6 +68,11 @@ pub async fn settle(db: &PgPool, verdicts: &[Verdict]) -> sqlx::Result<Vec<bool>
                 payment_key = CASE WHEN d.order_status IN ('pending', 'canceled', 'expired') THEN NULL ELSE o.payment_key END
             FROM decided d JOIN settled USING (ix)
             WHERE o.id = d.order_id
+        ), logged AS (
+            INSERT INTO order_log (order_id, from_status, to_status, payment_id, cause)
+            SELECT d.order_id, h.status, d.order_status, d.payment_id, coalesce(d.decline_code, d.status)
+            FROM decided d JOIN settled USING (ix) JOIN held h ON h.id = d.order_id
+            WHERE h.status <> d.order_status
         ), returned AS (
             UPDATE stock s SET reserved = s.reserved - r.quantity
             FROM (SELECT r.product_id, sum(r.quantity)::int AS quantity FROM returning_stock r JOIN settled USING (ix) GROUP BY 1) r

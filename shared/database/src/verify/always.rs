@@ -2,7 +2,7 @@
 
 use super::Invariant;
 
-pub(super) static INVARIANTS: [Invariant; 13] = [
+pub(super) static INVARIANTS: [Invariant; 15] = [
     Invariant {
         name: "stock_counts",
         statement: "no product has negative stock, and none has more reserved than there is",
@@ -79,6 +79,35 @@ pub(super) static INVARIANTS: [Invariant; 13] = [
             FROM orders o LEFT JOIN payments p ON p.order_id = o.id
             GROUP BY o.id
             HAVING count(p.id) <> o.attempts OR max(p.attempt) <> o.attempts OR bool_or(p.amount <> o.amount)",
+    },
+    Invariant {
+        name: "order_state",
+        statement: "an order is in the state that its log ends in",
+        sql: "
+            SELECT coalesce(o.id, l.order_id)::text, format('%s, by its log %s',
+                coalesce(o.status, 'no such order'), coalesce(l.to_status, 'pending'))
+            FROM orders o
+            FULL JOIN (SELECT DISTINCT ON (order_id) order_id, to_status FROM order_log ORDER BY order_id, id DESC) l
+                ON l.order_id = o.id
+            WHERE o.status IS DISTINCT FROM coalesce(l.to_status, 'pending')",
+    },
+    Invariant {
+        name: "order_steps",
+        statement: "orders only took steps that there are, each from where the one before led",
+        sql: "
+            SELECT order_id::text, format('%s to %s, after %s', from_status, to_status, before)
+            FROM (
+                SELECT order_id, from_status, to_status,
+                    lag(to_status, 1, 'pending') OVER (PARTITION BY order_id ORDER BY id) AS before
+                FROM order_log
+            ) step
+            WHERE from_status <> before OR (from_status, to_status) NOT IN (
+                ('pending', 'confirming'), ('pending', 'canceled'), ('pending', 'expired'),
+                ('confirming', 'pending'), ('confirming', 'paid'), ('confirming', 'awaiting_deposit'),
+                ('awaiting_deposit', 'paid'), ('awaiting_deposit', 'canceled'), ('awaiting_deposit', 'expired'),
+                ('paid', 'refunding'), ('paid', 'refunded'), ('refunding', 'paid'), ('refunding', 'refunded'),
+                -- The bank took a deposit back.
+                ('paid', 'awaiting_deposit'))",
     },
     Invariant {
         name: "paid_announced",

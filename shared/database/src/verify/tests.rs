@@ -80,7 +80,7 @@ const CORRUPTIONS: &[(&[&str], &str)] = &[
     (&["order_total"], "DELETE FROM order_lines WHERE order_id = (SELECT id FROM orders WHERE status = 'pending' LIMIT 1)"),
     // Said to be paid, and nobody paid.
     (
-        &["order_paid", "paid_announced", "paid_sold", "stock_reserved"],
+        &["order_paid", "paid_announced", "paid_sold", "stock_reserved", "order_state"],
         "UPDATE orders SET status = 'paid', paid_at = now(), payment_key = 'free' WHERE id = (SELECT id FROM orders WHERE status = 'pending' LIMIT 1)",
     ),
     // Paid for less than it costs.
@@ -89,7 +89,7 @@ const CORRUPTIONS: &[(&[&str], &str)] = &[
     (&["order_paid"], "UPDATE orders SET paid_at = paid_at + interval '1 hour' WHERE status = 'paid'"),
     // The money came and the order does not know it.
     (
-        &["order_paid", "paid_announced", "push_explained", "sold_paid"],
+        &["order_paid", "paid_announced", "push_explained", "sold_paid", "order_state"],
         "UPDATE orders SET status = 'pending', paid_at = NULL, payment_key = NULL WHERE status = 'paid'",
     ),
     // Charged twice.
@@ -104,9 +104,18 @@ const CORRUPTIONS: &[(&[&str], &str)] = &[
         &["decline_announced", "order_being_paid"],
         "UPDATE payments SET status = 'declined', decline_code = 'X', next_check_at = NULL, settled_at = now() WHERE status = 'confirming'",
     ),
-    (&["order_being_paid"], "UPDATE orders SET status = 'confirming' WHERE status = 'awaiting_deposit'"),
-    (&["order_being_paid", "stock_reserved"], "UPDATE orders SET status = 'pending', payment_key = NULL WHERE status = 'confirming'"),
+    (&["order_being_paid", "order_state"], "UPDATE orders SET status = 'confirming' WHERE status = 'awaiting_deposit'"),
+    (&["order_being_paid", "stock_reserved", "order_state"], "UPDATE orders SET status = 'pending', payment_key = NULL WHERE status = 'confirming'"),
     (&["order_attempts"], "UPDATE orders SET attempts = attempts + 1 WHERE status = 'paid'"),
+    // The log was tampered with, or a change of state forgot it.
+    (&["order_state", "order_steps"], "UPDATE order_log SET to_status = 'refunding' WHERE to_status = 'paid'"),
+    (&["order_state", "order_steps"], "DELETE FROM order_log WHERE to_status = 'confirming'"),
+    (&["order_state"], "INSERT INTO order_log (order_id, from_status, to_status, cause) VALUES (gen_random_uuid(), 'pending', 'expired', 'overdue')"),
+    (
+        &["order_steps"],
+        "INSERT INTO order_log (order_id, from_status, to_status, cause)
+        SELECT order_id, 'paid', step, 'test' FROM order_log, unnest(ARRAY['pending', 'paid']) AS step WHERE to_status = 'paid'",
+    ),
     // The announcement got lost.
     (&["paid_announced", "push_explained"], "DELETE FROM outbox WHERE type = 'checkout-success'"),
     (&["decline_announced", "push_explained"], "DELETE FROM outbox WHERE type = 'checkout-failed'"),
@@ -150,7 +159,7 @@ const CORRUPTIONS: &[(&[&str], &str)] = &[
     (&["pushes_sent"], "UPDATE push_attempts SET status = 'pending', due_at = now()"),
     (&["dead_letters_resolved"], "INSERT INTO dead_letters (id, source, data, reason) VALUES (gen_random_uuid(), 'checkout-push', '\\x00', 'no event id')"),
     (
-        &["order_paid", "order_being_paid", "paid_announced", "paid_sold"],
+        &["order_paid", "order_being_paid", "paid_announced", "paid_sold", "order_state"],
         "UPDATE orders SET status = 'paid', paid_at = now() WHERE status = 'confirming'",
     ),
 ];
