@@ -78,8 +78,10 @@ pub async fn check<'a>(
 ) -> sqlx::Result<Vec<Violation>> {
     let (topics, names): (Vec<&str>, Vec<&str>) = consumers.iter().copied().unzip();
     let mut snapshot = db.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
-    // A long history takes longer than a request may.
-    sqlx::raw_sql("SET LOCAL statement_timeout = 0").execute(&mut *snapshot).await?;
+    // A long history takes longer than a request may, and is read as a whole.
+    sqlx::raw_sql("SET LOCAL statement_timeout = 0; SET LOCAL enable_seqscan = on; SET LOCAL work_mem = '64MB'")
+        .execute(&mut *snapshot)
+        .await?;
     let mut violations = Vec::new();
     for invariant in invariants {
         let rows: Vec<(String, String, i64)> = sqlx::query_as(AssertSqlSafe(format!(
