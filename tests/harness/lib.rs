@@ -8,8 +8,12 @@
 )]
 
 mod buyer;
+mod emulator;
+mod google;
 mod process;
 mod push;
+mod signing_relay;
+pub mod tokens;
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -34,8 +38,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 pub use buyer::{Answer, Authenticated, Buyer, Placed};
+pub use emulator::Emulator;
+pub use google::Google;
 pub use process::ApiProcess;
 pub use push::Push;
+pub use signing_relay::{Attempt, SigningRelay, Trouble};
 
 /// The products of a test shop: name, price in won, pieces.
 pub const CATALOGUE: [(&str, i64, i32); 4] =
@@ -54,6 +61,7 @@ pub struct Shop {
     /// The API's parts, whose loops the test drives.
     pub api: checkout_api::Parts,
     workers: HashMap<Worker, Running>,
+    google: Option<Google>,
     /// Sends planned notifications.
     pub sender: push_worker::Sender,
     gateway: Arc<toss::Toss>,
@@ -66,12 +74,13 @@ struct Addresses {
     database: String,
     sandbox: String,
     workers: [String; 3],
+    engine: Vec<(&'static str, String)>,
 }
 
 impl Addresses {
-    fn settings(&self, url: &str) -> [(&'static str, String); 9] {
+    fn settings(&self, url: &str) -> Vec<(&'static str, String)> {
         let [stock, push, letters] = self.workers.clone();
-        [
+        let services = [
             ("PUBLIC_URL", url.to_owned()),
             ("CHECKOUT_BIND", url.trim_start_matches("http://").to_owned()),
             ("DATABASE_URL", self.database.clone()),
@@ -81,8 +90,35 @@ impl Addresses {
             ("PUSH_WORKER_URL", push),
             ("DEAD_LETTER_WORKER_URL", letters),
             ("CONFIRM_WAIT", "2s".to_owned()),
-        ]
+        ];
+        services.into_iter().chain(self.engine.clone()).collect()
     }
+}
+
+/// Makes two tests of each function, which takes an [`OpenShop`]: one on the embedded engine, one on Google's emulator.
+#[macro_export]
+macro_rules! on_both_engines {
+    ($($test:ident),+ $(,)?) => {
+        mod embedded {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test($crate::OpenShop::open().await).await;
+                }
+            )+
+        }
+
+        mod google {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    if let Some(emulator) = $crate::Emulator::shared().await {
+                        super::$test($crate::OpenShop::open_at_google(emulator).await).await;
+                    }
+                }
+            )+
+        }
+    };
 }
 
 /// A handle to a [`Shop`].
@@ -109,8 +145,17 @@ const IMPATIENT: Policy = Policy {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl OpenShop {
-    /// Opens a shop with the usual [`CATALOGUE`].
+    /// Opens a shop with the usual [`CATALOGUE`], on the embedded engine.
     pub async fn open() -> Self {
+        Self::open_on(None).await
+    }
+
+    /// Opens a shop with the usual [`CATALOGUE`], on Google's emulator.
+    pub async fn open_at_google(emulator: Arc<Emulator>) -> Self {
+        Self::open_on(Some(emulator)).await
+    }
+
+    async fn open_on(emulator: Option<Arc<Emulator>>) -> Self {
         let (db, database_url) = postgres::fresh_url(&database::MIGRATOR).await;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -119,24 +164,36 @@ impl OpenShop {
         let sandbox = Sandbox::new(sandbox::Settings { public_url: sandbox_url.clone(), ..Default::default() });
         spawn(sandbox_listener, sandbox::router(sandbox.clone()), &stop);
 
-        let stock = stock_worker::App::new(db.clone(), PushAuth::Loopback, &tasks);
+        let google = match emulator {
+            Some(emulator) => Some(Google::start(emulator, &stop).await),
+            None => None,
+        };
+        let auth = |worker| google.as_ref().map_or(PushAuth::Loopback, |it| it.auth(worker));
+
+        let stock = stock_worker::App::new(db.clone(), auth(Worker::Stock), &tasks);
         let stock = Running::start(stock_worker::router(stock), &stop).await;
 
         let account = ServiceAccount::from_json(&sandbox.service_account_json()).expect("a service account");
         let settings = FcmSettings { base_url: format!("{sandbox_url}/fcm"), ..FcmSettings::new(account) };
         let fcm = Arc::new(Fcm::new(settings).expect("an FCM client"));
-        let push = push_worker::App::new(db.clone(), PushAuth::Loopback, Arc::default(), &tasks);
+        let push = push_worker::App::new(db.clone(), auth(Worker::Push), Arc::default(), &tasks);
         let sender = push_worker::Sender::new(db.clone(), fcm, sending(), &tasks);
         let push = Running::start(push_worker::router(push), &stop).await;
 
-        let letters = dead_letter_worker::App::new(db.clone(), PushAuth::Loopback);
+        let letters = dead_letter_worker::App::new(db.clone(), auth(Worker::DeadLetter));
         let letters = Running::start(dead_letter_worker::router(letters), &stop).await;
 
         let (listener, url) = listen().await;
+        let workers = [(Worker::Stock, stock), (Worker::Push, push), (Worker::DeadLetter, letters)];
+        if let Some(google) = &google {
+            google.relay.connect(workers.iter().map(|(worker, at)| (worker.name(), at.url.clone())).collect());
+            google.set_up().await;
+        }
         let addresses = Addresses {
             database: database_url,
             sandbox: sandbox_url,
-            workers: [stock.url.clone(), push.url.clone(), letters.url.clone()],
+            workers: workers.each_ref().map(|(_, at)| at.url.clone()),
+            engine: google.iter().flat_map(Google::settings).collect(),
         };
         let mut env = Env::from_pairs(addresses.settings(&url));
         let settings = checkout_api::Settings::read(&mut env);
@@ -162,7 +219,8 @@ impl OpenShop {
             addresses,
             url,
             api,
-            workers: HashMap::from([(Worker::Stock, stock), (Worker::Push, push), (Worker::DeadLetter, letters)]),
+            workers: HashMap::from(workers),
+            google,
             sender,
             gateway,
             products,
@@ -192,6 +250,11 @@ impl Shop {
     /// The environment of another storefront of this shop, which is to be reached at `url`.
     pub fn settings(&self, url: &str) -> impl IntoIterator<Item = (&'static str, String)> + use<> {
         self.addresses.settings(url)
+    }
+
+    /// What it has on Google's emulator, if it is there.
+    pub fn google(&self) -> Option<&Google> {
+        self.google.as_ref()
     }
 
     /// Where a worker listens.
@@ -231,13 +294,56 @@ impl Shop {
                 Some(broker) => broker.deliver_due().await.expect("the deliveries"),
                 None => 0,
             };
+            // Before the notifications: what was waiting until now may still have planned some.
+            let waiting = self.waiting().await;
             let sent = self.sender.step().await.expect("the notifications");
-            let waiting = self.count("SELECT count(*) FROM deliveries").await;
             if matches!(published, Progress::Idle) && pushed == 0 && sent == 0 && waiting == 0 {
                 return;
             }
             assert!(tokio::time::Instant::now() < deadline, "{waiting} deliveries are still waiting");
-            tokio::task::yield_now().await;
+            self.breathe().await;
+        }
+    }
+
+    /// Has the engine try to reach a subscription's worker, which is down, at least twice.
+    pub async fn deliver_in_vain(&self, subscription: &str) {
+        while !matches!(self.api.relay.step().await.expect("the outbox"), Progress::Idle) {}
+        match (&self.api.broker, &self.google) {
+            (_, Some(google)) => {
+                let tries = || google.relay.attempts().iter().filter(|it| it.subscription == subscription).count();
+                self.eventually("two attempts", async || tries() >= 2).await;
+            }
+            (Some(broker), None) => {
+                let sql =
+                    format!("SELECT count(*) FROM deliveries WHERE subscription = '{subscription}' AND attempts >= 2");
+                self.eventually("two attempts", async || {
+                    broker.deliver_due().await.expect("the deliveries");
+                    self.count(&sql).await > 0
+                })
+                .await;
+            }
+            (None, None) => unreachable!("there is an engine"),
+        }
+    }
+
+    /// How many deliveries the engine still owes.
+    async fn waiting(&self) -> i64 {
+        if self.google.is_none() {
+            return self.count("SELECT count(*) FROM deliveries").await;
+        }
+        let (topics, consumers): (Vec<_>, Vec<_>) = SUBSCRIPTIONS.iter().map(|it| (it.topic, it.name)).unzip();
+        let sql =
+            "SELECT count(*) FROM outbox JOIN unnest($1::text[], $2::text[]) AS s (topic, consumer) ON topic = type
+            WHERE NOT EXISTS (SELECT FROM inbox WHERE inbox.consumer = s.consumer AND event_id = outbox.id)
+              AND NOT EXISTS (SELECT FROM dead_letters WHERE source = s.consumer AND event_id = outbox.id)";
+        sqlx::query_scalar(sql).bind(topics).bind(consumers).fetch_one(&self.db).await.expect("a number")
+    }
+
+    /// The embedded engine does what it is told at once, Google's in its own time.
+    async fn breathe(&self) {
+        match self.google {
+            None => tokio::task::yield_now().await,
+            Some(_) => tokio::time::sleep(Duration::from_millis(5)).await,
         }
     }
 

@@ -58,6 +58,10 @@ impl Push {
         let known = known.expect("a subscription");
         let request = Client::builder().no_proxy().build().expect("a client");
         let request = request.post(format!("{}{}", shop.worker_url(known.worker), known.path));
+        let request = match shop.google() {
+            Some(google) => request.bearer_auth(google.relay.keys().token(&google.audience(known.worker))),
+            None => request,
+        };
         let answer = request.header("content-type", "application/json").body(self.body.clone()).send().await;
         answer.expect("an answer").status().as_u16()
     }

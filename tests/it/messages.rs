@@ -4,9 +4,16 @@ use futures_util::future::join_all;
 use harness::{OpenShop, Push};
 use messaging::topology::Worker;
 
-#[tokio::test]
-async fn a_message_delivered_five_times_and_twice_at_once_takes_stock_once() {
-    let shop = OpenShop::open().await;
+harness::on_both_engines!(
+    a_message_delivered_five_times_and_twice_at_once_takes_stock_once,
+    thirty_two_deliveries_at_once_are_one,
+    a_message_that_can_never_succeed_is_parked_with_its_reason,
+    an_event_of_an_order_that_is_not_paid_takes_nothing,
+    a_worker_that_is_down_loses_nothing,
+    what_no_worker_takes_in_time_reaches_the_dead_letter_desk,
+);
+
+async fn a_message_delivered_five_times_and_twice_at_once_takes_stock_once(shop: OpenShop) {
     let buyer = shop.visitor().await;
     buyer.register_device("phone").await;
     buyer.register_device("tablet").await;
@@ -23,15 +30,13 @@ async fn a_message_delivered_five_times_and_twice_at_once_takes_stock_once() {
             assert_eq!(status, 204);
         }
     }
-    shop.deliver_events().await; // and once more, by the broker
+    shop.deliver_events().await; // and once more, by the engine
     assert_eq!((shop.stock("mug").await, shop.stock("shirt").await), ((97, 0), (49, 0)));
     assert_eq!((shop.sandbox.notifications("phone").len(), shop.sandbox.notifications("tablet").len()), (2, 2));
     shop.verify().await;
 }
 
-#[tokio::test]
-async fn thirty_two_deliveries_at_once_are_one() {
-    let shop = OpenShop::open().await;
+async fn thirty_two_deliveries_at_once_are_one(shop: OpenShop) {
     let buyer = shop.visitor().await;
     let order = buyer.buy(&[("rare", 5)]).await;
     let push = Push::of_event(&shop, &order, "checkout-success", "checkout-stock").await;
@@ -43,9 +48,7 @@ async fn thirty_two_deliveries_at_once_are_one() {
     shop.verify().await;
 }
 
-#[tokio::test]
-async fn a_message_that_can_never_succeed_is_parked_with_its_reason() {
-    let shop = OpenShop::open().await;
+async fn a_message_that_can_never_succeed_is_parked_with_its_reason(shop: OpenShop) {
     let unknown = uuid::Uuid::new_v4().to_string();
     let poison = [
         Push::raw("checkout-stock", b"not json at all".to_vec()),
@@ -68,9 +71,7 @@ async fn a_message_that_can_never_succeed_is_parked_with_its_reason() {
     assert_eq!(foreign.deliver(&shop).await, 403);
 }
 
-#[tokio::test]
-async fn an_event_of_an_order_that_is_not_paid_takes_nothing() {
-    let shop = OpenShop::open().await;
+async fn an_event_of_an_order_that_is_not_paid_takes_nothing(shop: OpenShop) {
     let buyer = shop.visitor().await;
     let order = buyer.place_order(&[("mug", 1)]).await;
     let payment = buyer.authenticate_by(&order, &[("choice", "decline"), ("code", "REJECT_CARD_PAYMENT")]).await;
@@ -82,27 +83,19 @@ async fn an_event_of_an_order_that_is_not_paid_takes_nothing() {
     assert_eq!(shop.count("SELECT count(*) FROM dead_letters").await, 1);
 }
 
-#[tokio::test]
-async fn a_worker_that_is_down_loses_nothing() {
-    let shop = OpenShop::open().await;
+async fn a_worker_that_is_down_loses_nothing(shop: OpenShop) {
     let buyer = shop.visitor().await;
     shop.worker_down(Worker::Stock).await;
     let order = buyer.buy(&[("mug", 1)]).await;
-    while !matches!(shop.api.relay.step().await.unwrap(), messaging::relay::Progress::Idle) {}
-    for _ in 0..3 {
-        shop.api.broker.as_ref().unwrap().deliver_due().await.unwrap();
-    }
+    shop.deliver_in_vain("checkout-stock").await;
     assert_eq!((buyer.status(&order).await.as_str(), shop.stock("mug").await), ("paid", (100, 1)));
-    assert_eq!(shop.count("SELECT count(*) FROM deliveries").await, 1, "it waits");
     shop.worker_up(Worker::Stock).await;
     shop.deliver_events().await;
     assert_eq!(shop.stock("mug").await, (99, 0));
     shop.verify().await;
 }
 
-#[tokio::test]
-async fn what_no_worker_takes_in_time_reaches_the_dead_letter_desk() {
-    let shop = OpenShop::open().await;
+async fn what_no_worker_takes_in_time_reaches_the_dead_letter_desk(shop: OpenShop) {
     let buyer = shop.visitor().await;
     shop.worker_down(Worker::Stock).await;
     let order = buyer.buy(&[("mug", 1)]).await;

@@ -3,9 +3,15 @@
 use harness::OpenShop;
 use serde_json::json;
 
-#[tokio::test]
-async fn only_what_failed_is_sent_again() {
-    let shop = OpenShop::open().await;
+harness::on_both_engines!(
+    only_what_failed_is_sent_again,
+    a_device_shows_the_payments_of_its_last_owner_only,
+    a_declined_payment_is_told_too,
+    an_answer_that_was_lost_is_repeated_under_the_same_tag,
+    a_token_that_makes_no_sense_is_refused,
+);
+
+async fn only_what_failed_is_sent_again(shop: OpenShop) {
     let buyer = shop.visitor().await;
     for token in ["good", "busy", "gone", "odd"] {
         buyer.register_device(token).await;
@@ -27,9 +33,7 @@ async fn only_what_failed_is_sent_again() {
     assert_eq!(shop.count("SELECT count(*) FROM push_attempts WHERE status = 'gone'").await, 1);
 }
 
-#[tokio::test]
-async fn a_device_shows_the_payments_of_its_last_owner_only() {
-    let shop = OpenShop::open().await;
+async fn a_device_shows_the_payments_of_its_last_owner_only(shop: OpenShop) {
     let (first, second) = (shop.visitor().await, shop.visitor().await);
     first.register_device("shared").await;
     first.buy(&[("mug", 1)]).await;
@@ -46,9 +50,7 @@ async fn a_device_shows_the_payments_of_its_last_owner_only() {
     assert_eq!(shop.sandbox.notifications("shared").len(), 1);
 }
 
-#[tokio::test]
-async fn a_declined_payment_is_told_too() {
-    let shop = OpenShop::open().await;
+async fn a_declined_payment_is_told_too(shop: OpenShop) {
     let buyer = shop.visitor().await;
     buyer.register_device("phone").await;
     let order = buyer.place_order(&[("mug", 1)]).await;
@@ -59,9 +61,7 @@ async fn a_declined_payment_is_told_too() {
     shop.verify().await;
 }
 
-#[tokio::test]
-async fn an_answer_that_was_lost_is_repeated_under_the_same_tag() {
-    let shop = OpenShop::open().await;
+async fn an_answer_that_was_lost_is_repeated_under_the_same_tag(shop: OpenShop) {
     let buyer = shop.visitor().await;
     buyer.register_device("phone").await;
     shop.script("phone", &["deliver_then_reset", "ok"]);
@@ -75,9 +75,7 @@ async fn an_answer_that_was_lost_is_repeated_under_the_same_tag() {
     assert_eq!(shop.count("SELECT unknowns::bigint FROM push_attempts").await, 1);
 }
 
-#[tokio::test]
-async fn a_token_that_makes_no_sense_is_refused() {
-    let shop = OpenShop::open().await;
+async fn a_token_that_makes_no_sense_is_refused(shop: OpenShop) {
     let buyer = shop.visitor().await;
     for body in [
         json!({"token": ""}),

@@ -5,9 +5,20 @@ use std::collections::HashSet;
 use futures_util::future::join_all;
 use harness::OpenShop;
 
-#[tokio::test]
-async fn a_purchase_reaches_shelf_and_phone() {
-    let shop = OpenShop::open().await;
+harness::on_both_engines!(
+    a_purchase_reaches_shelf_and_phone,
+    fifty_clicks_at_once_charge_once_and_hear_the_same,
+    fifty_identical_orders_at_once_are_one,
+    a_replayed_callback_shows_what_happened_and_charges_nothing,
+    a_tampered_amount_never_reaches_the_provider,
+    two_authenticated_payments_for_one_order_take_money_once,
+    a_declined_order_is_paid_by_another_card,
+    two_hundred_buyers_and_five_pieces,
+    an_order_is_whole_or_not_at_all,
+    a_deposit_pays_later,
+);
+
+async fn a_purchase_reaches_shelf_and_phone(shop: OpenShop) {
     let buyer = shop.visitor().await;
     buyer.register_device("phone").await;
 
@@ -28,9 +39,7 @@ async fn a_purchase_reaches_shelf_and_phone() {
     shop.verify().await;
 }
 
-#[tokio::test]
-async fn fifty_clicks_at_once_charge_once_and_hear_the_same() {
-    let shop = OpenShop::open().await;
+async fn fifty_clicks_at_once_charge_once_and_hear_the_same(shop: OpenShop) {
     let buyer = shop.visitor().await;
     let order = buyer.place_order(&[("mug", 1)]).await;
     let payment = buyer.authenticate(&order).await;
@@ -44,9 +53,7 @@ async fn fifty_clicks_at_once_charge_once_and_hear_the_same() {
     shop.verify().await;
 }
 
-#[tokio::test]
-async fn fifty_identical_orders_at_once_are_one() {
-    let shop = OpenShop::open().await;
+async fn fifty_identical_orders_at_once_are_one(shop: OpenShop) {
     let buyer = shop.visitor().await;
     let basket = buyer.basket(&[("mug", 1)]);
     let answers = join_all((0..50).map(|_| buyer.post_with_key("/api/orders", &basket, "one-key"))).await;
@@ -59,9 +66,7 @@ async fn fifty_identical_orders_at_once_are_one() {
     assert_eq!(again, ids, "the same cart, still unpaid, is the same order under any key");
 }
 
-#[tokio::test]
-async fn a_replayed_callback_shows_what_happened_and_charges_nothing() {
-    let shop = OpenShop::open().await;
+async fn a_replayed_callback_shows_what_happened_and_charges_nothing(shop: OpenShop) {
     let buyer = shop.visitor().await;
     let order = buyer.place_order(&[("mug", 1)]).await;
     let payment = buyer.authenticate(&order).await;
@@ -76,9 +81,7 @@ async fn a_replayed_callback_shows_what_happened_and_charges_nothing() {
     shop.verify().await;
 }
 
-#[tokio::test]
-async fn a_tampered_amount_never_reaches_the_provider() {
-    let shop = OpenShop::open().await;
+async fn a_tampered_amount_never_reaches_the_provider(shop: OpenShop) {
     let buyer = shop.visitor().await;
     let order = buyer.place_order(&[("shirt", 1)]).await;
     let payment = buyer.authenticate(&order).await;
@@ -94,9 +97,7 @@ async fn a_tampered_amount_never_reaches_the_provider() {
     shop.verify().await;
 }
 
-#[tokio::test]
-async fn two_authenticated_payments_for_one_order_take_money_once() {
-    let shop = OpenShop::open().await;
+async fn two_authenticated_payments_for_one_order_take_money_once(shop: OpenShop) {
     let buyer = shop.visitor().await;
     let order = buyer.place_order(&[("mug", 1)]).await;
     let (first, second) = (buyer.authenticate(&order).await, buyer.authenticate(&order).await);
@@ -109,9 +110,7 @@ async fn two_authenticated_payments_for_one_order_take_money_once() {
     shop.verify().await;
 }
 
-#[tokio::test]
-async fn a_declined_order_is_paid_by_another_card() {
-    let shop = OpenShop::open().await;
+async fn a_declined_order_is_paid_by_another_card(shop: OpenShop) {
     let buyer = shop.visitor().await;
     let order = buyer.place_order(&[("rare", 1)]).await;
     let refused = buyer.authenticate_by(&order, &[("choice", "decline"), ("code", "REJECT_CARD_PAYMENT")]).await;
@@ -130,9 +129,7 @@ async fn a_declined_order_is_paid_by_another_card() {
     shop.verify().await;
 }
 
-#[tokio::test]
-async fn two_hundred_buyers_and_five_pieces() {
-    let shop = OpenShop::open().await;
+async fn two_hundred_buyers_and_five_pieces(shop: OpenShop) {
     let buyers = join_all((0..200).map(|_| shop.visitor())).await;
     let payments = join_all(buyers.iter().map(async |buyer| {
         let order = buyer.place_order(&[("rare", 1)]).await;
@@ -151,9 +148,7 @@ async fn two_hundred_buyers_and_five_pieces() {
     shop.verify().await;
 }
 
-#[tokio::test]
-async fn an_order_is_whole_or_not_at_all() {
-    let shop = OpenShop::open().await;
+async fn an_order_is_whole_or_not_at_all(shop: OpenShop) {
     let buyer = shop.visitor().await;
     let order = buyer.place_order(&[("mug", 1), ("rare", 6)]).await;
     let payment = buyer.authenticate(&order).await;
@@ -163,9 +158,7 @@ async fn an_order_is_whole_or_not_at_all() {
     shop.verify().await;
 }
 
-#[tokio::test]
-async fn a_deposit_pays_later() {
-    let shop = OpenShop::open().await;
+async fn a_deposit_pays_later(shop: OpenShop) {
     let buyer = shop.visitor().await;
     let order = buyer.place_order(&[("mug", 1)]).await;
     let payment = buyer.authenticate_by(&order, &[("choice", "virtual-account")]).await;

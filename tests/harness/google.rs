@@ -1,0 +1,74 @@
+//! A shop's place on Google's emulator: a project of its own, and a relay between the emulator and its workers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use messaging::google::Access;
+use messaging::push::{PushAuth, Sender};
+use messaging::topology::{Policy, SUBSCRIPTIONS, Worker};
+use pubsub_setup::{PushIdentity, Setup, Wanted};
+use tokio_util::sync::CancellationToken;
+
+use crate::emulator::Emulator;
+use crate::signing_relay::SigningRelay;
+use crate::tokens::PUSHER;
+
+/// As little patience as the emulator grants; it retries every second.
+const IMPATIENT: Policy = Policy { ack_deadline: Duration::from_secs(10), ..crate::IMPATIENT };
+
+/// What a shop on Google's emulator has besides.
+pub struct Google {
+    /// The emulator, perhaps shared with other shops.
+    pub emulator: Arc<Emulator>,
+    /// Between the emulator and the workers.
+    pub relay: SigningRelay,
+    access: Access,
+}
+
+impl Google {
+    pub(crate) async fn start(emulator: Arc<Emulator>, stop: &CancellationToken) -> Self {
+        let (listener, url) = crate::listen().await;
+        let relay = SigningRelay::new(url);
+        crate::spawn(listener, relay.router(), stop);
+        let project = format!("shop-{}", uuid::Uuid::new_v4().simple());
+        let access = Access { project, emulator: Some(emulator.host()) };
+        Self { emulator, relay, access }
+    }
+
+    /// The audience of a worker's tokens: its endpoint, as the emulator knows it.
+    pub fn audience(&self, worker: Worker) -> String {
+        let subscription = SUBSCRIPTIONS.iter().find(|it| it.worker == worker).expect("a subscription");
+        format!("{}{}", self.relay.url(worker), subscription.path)
+    }
+
+    pub(crate) fn auth(&self, worker: Worker) -> PushAuth {
+        let sender = Sender {
+            service_account: PUSHER.to_owned(),
+            audience: self.audience(worker),
+            jwks_url: self.relay.jwks_url(),
+        };
+        PushAuth::oidc(sender).expect("a verifier")
+    }
+
+    pub(crate) fn settings(&self) -> [(&'static str, String); 3] {
+        [
+            ("JUMUN_MESSAGING", "pubsub".to_owned()),
+            ("PUBSUB_PROJECT_ID", self.access.project.clone()),
+            ("PUBSUB_EMULATOR_HOST", self.emulator.host()),
+        ]
+    }
+
+    /// Creates topics and subscriptions: at the beginning, and when the emulator was killed.
+    pub async fn set_up(&self) {
+        let wanted = Wanted {
+            access: self.access.clone(),
+            workers: HashMap::from(Worker::ALL.map(|it| (it, self.relay.url(it)))),
+            identity: Some(PushIdentity { service_account: PUSHER.to_owned(), audience: None }),
+            policy: Some(IMPATIENT),
+        };
+        let setup = Setup::new(wanted).await.expect("a client");
+        let changes = setup.survey().await.expect("an answer");
+        setup.apply(&changes).await.expect("topics and subscriptions");
+    }
+}
