@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use database::{PoolSettings, inbox, orders, outbox};
-use domain::{EventPublisher, PaymentGateway};
-use messaging::embedded::{Broker, BrokerSettings, EmbeddedPublisher};
+use domain::PaymentGateway;
+use messaging::embedded::{Broker, BrokerSettings};
 use messaging::engine::Engine;
-use messaging::google::GooglePublisher;
 use messaging::relay::Relay;
 use messaging::topology::Worker;
 use messaging::watchdog::Watchdog;
@@ -68,13 +67,11 @@ impl Parts {
     ) -> anyhow::Result<Self> {
         let announced = Arc::new(Notify::new());
         let checkout = Checkout::new(db.clone(), gateway, tasks.clone(), settings.confirm_wait, Arc::clone(&announced));
-        let (publisher, broker): (Arc<dyn EventPublisher>, _) = match &settings.engine {
-            Engine::Embedded => {
-                let enqueued = Arc::new(Notify::new());
-                let publisher = EmbeddedPublisher::new(db.clone(), Arc::clone(&enqueued));
-                (Arc::new(publisher), Some(Broker::start(db.clone(), broker, enqueued, tasks)?))
-            }
-            Engine::Google(access) => (Arc::new(GooglePublisher::new(access).await?), None),
+        let enqueued = Arc::new(Notify::new());
+        let publisher = settings.engine.publisher(db, Arc::clone(&enqueued)).await?;
+        let broker = match settings.engine {
+            Engine::Embedded => Some(Broker::start(db.clone(), broker, enqueued, tasks)?),
+            Engine::Google(_) => None,
         };
         Ok(Self {
             app: App::new(settings, db.clone(), checkout.clone(), tasks),

@@ -9,7 +9,7 @@ use service::telemetry::Telemetry;
 
 use crate::home::Home;
 use crate::variables::Variables;
-use crate::{output, seed, up, verify};
+use crate::{dead_letters, output, seed, up, verify};
 
 /// 주문 · A checkout backend for Korean shops.
 #[derive(Debug, Parser)]
@@ -32,6 +32,9 @@ enum Command {
     /// Checks the database of `DATABASE_URL`, else that of `jumun up` in the same folder, whether it runs or not. Then
     /// asks the payment provider about every payment. Exits 2 if it could not check.
     Verify(VerifyArguments),
+    /// What no consumer could take: lists it, shows it, publishes it again or gives it up.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
     /// Brings the schema up to date and puts the demo catalogue on sale. Safe to repeat.
     Seed,
 }
@@ -56,7 +59,7 @@ pub(crate) struct VerifyArguments {
 /// Does what the command line says.
 pub async fn main() -> ExitCode {
     let (mut command, environment) = (Cli::command(), environment());
-    for name in ["up", "verify", "seed"] {
+    for name in ["up", "verify", "dead-letters", "seed"] {
         command = command.mut_subcommand(name, |it| it.after_long_help(environment.clone()));
     }
     let cli = match Cli::from_arg_matches(&command.get_matches()) {
@@ -81,6 +84,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up => up::up(variables, &home).await.map(|()| ExitCode::SUCCESS),
         Command::Verify(arguments) => verify::verify(variables, &home, &arguments).await,
+        Command::DeadLetters(command) => dead_letters::run(&variables, &home, command).await,
         Command::Seed => seed::seed(&variables, &home).await.map(|()| ExitCode::SUCCESS),
     }
 }

@@ -1,6 +1,7 @@
 //! The command `jumun`: the whole shop on one machine, and the proof that its books are right.
 
 mod command;
+mod dead_letters;
 mod home;
 mod listen;
 mod output;

@@ -1,8 +1,15 @@
 //! Which message engine a process publishes to.
 
-use service::{Env, Mode, Setting};
+use std::sync::Arc;
 
-use crate::google::Access;
+use domain::EventPublisher;
+use google_cloud_gax::client_builder;
+use service::{Env, Mode, Setting};
+use sqlx::PgPool;
+use tokio::sync::Notify;
+
+use crate::embedded::EmbeddedPublisher;
+use crate::google::{Access, GooglePublisher};
 
 /// The message engine.
 #[derive(Debug, Clone)]
@@ -66,6 +73,22 @@ impl Engine {
             );
         }
         Self::Google(Access { project: project.unwrap_or_default(), emulator })
+    }
+
+    /// A publisher to this engine. The embedded one stores deliveries in `db`, and wakes the broker that waits on `wake` if
+    /// it is in this process.
+    ///
+    /// # Errors
+    /// When Google's client cannot be set up.
+    pub async fn publisher(
+        &self,
+        db: &PgPool,
+        wake: Arc<Notify>,
+    ) -> Result<Arc<dyn EventPublisher>, client_builder::Error> {
+        Ok(match self {
+            Self::Embedded => Arc::new(EmbeddedPublisher::new(db.clone(), wake)),
+            Self::Google(access) => Arc::new(GooglePublisher::new(access).await?),
+        })
     }
 }
 
