@@ -10,6 +10,7 @@
 mod buyer;
 mod emulator;
 mod google;
+mod guarded;
 mod process;
 mod push;
 mod signing_relay;
@@ -40,6 +41,7 @@ use tokio_util::task::TaskTracker;
 pub use buyer::{Answer, Authenticated, Buyer, Placed};
 pub use emulator::Emulator;
 pub use google::Google;
+pub use guarded::Guarded;
 pub use process::ApiProcess;
 pub use push::Push;
 pub use signing_relay::{Attempt, SigningRelay, Trouble};

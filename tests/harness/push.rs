@@ -51,6 +51,11 @@ impl Push {
         Self::message(subscription, &id.to_string(), data.as_bytes())
     }
 
+    /// What is sent.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Delivers it, and returns the status of the answer.
     pub async fn deliver(&self, shop: &Shop) -> u16 {
         // A subscription that we do not have is pushed to where ours go.

@@ -10,5 +10,7 @@ mod messages;
 mod notifications;
 mod orders;
 mod pages;
+mod pubsub;
 mod purchase;
 mod strangers;
+mod tokens;
