@@ -125,6 +125,13 @@ impl Buyer {
         Answer::read(request.send().await.expect("an answer")).await
     }
 
+    /// Sends exactly these headers and this body, as a page of anybody's might.
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+        let request = self.client.request(method.parse().expect("a method"), self.address(path)).body(body.to_vec());
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        request.send().await.expect("an answer")
+    }
+
     /// Sends JSON with DELETE.
     pub async fn delete(&self, path: &str, body: &Value) -> Answer {
         Answer::read(self.client.delete(self.address(path)).json(body).send().await.expect("an answer")).await

@@ -12,6 +12,7 @@ use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
+use crate::browser::Rules;
 use crate::checkout::Checkout;
 use crate::settings::Settings;
 
@@ -21,6 +22,7 @@ pub struct App {
     pub(crate) db: PgPool,
     pub(crate) checkout: Checkout,
     pub(crate) shop: Arc<Shop>,
+    pub(crate) rules: Arc<Rules>,
     pub(crate) desk: Desk,
 }
 
@@ -48,7 +50,7 @@ impl App {
             client_key: settings.toss_client_key.clone(),
             sdk_url: settings.toss_sdk_url.clone(),
         };
-        Self { desk: Desk::open(&db, tasks), db, checkout, shop: Arc::new(shop) }
+        Self { desk: Desk::open(&db, tasks), db, checkout, shop: Arc::new(shop), rules: Arc::new(Rules::new(settings)) }
     }
 }
 

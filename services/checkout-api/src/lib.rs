@@ -1,6 +1,7 @@
 //! The storefront's API: orders, confirm and pages, and the loops that finish what a request began.
 
 mod app;
+mod browser;
 mod checkout;
 mod language;
 mod learn;
@@ -18,9 +19,12 @@ pub use reconcile::Reconciler;
 pub use run::{Parts, main, run};
 pub use settings::{Settings, WorkerUrls};
 
+use std::sync::Arc;
+
 use axum::Router;
 
-/// Every route of the storefront and its API, without the layers that `service` puts around them.
+/// Every route of the storefront and its API and the rules for browsers, without the layers that `service` puts around them.
 pub fn router(app: App) -> Router {
-    Router::new().merge(routes::router()).merge(pages::router()).with_state(app)
+    let rules = Arc::clone(&app.rules);
+    browser::guarded(Router::new().merge(routes::router()).merge(pages::router()).with_state(app), rules)
 }

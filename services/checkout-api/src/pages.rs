@@ -8,7 +8,7 @@ use axum::routing::get;
 use database::products::{self, Product};
 use domain::{OrderState, PaymentKey, ProductId, ProviderOrderId, Won};
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, SET_COOKIE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE};
 use serde::Deserialize;
 use service::{ApiPath, ApiQuery, Problem, TraceParent};
 use tracing::error;
@@ -35,14 +35,12 @@ fn asset(kind: &'static str, text: &'static str) -> impl IntoResponse {
     ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "public, max-age=3600")], text)
 }
 
-/// Renders a page, remembers the language it was asked for in, and keeps its address to itself: the query of a
-/// return page holds a payment key.
+/// Renders a page and remembers the language it was asked for in.
 fn page(status: StatusCode, language: Language, cookie: NewCookie, template: &impl Template) -> Response {
     match template.render() {
         Ok(html) => {
             let remember = format!("lang={}; Path=/; SameSite=Lax; Max-Age=31536000", language.tag());
-            let headers = [(REFERRER_POLICY, "no-referrer".to_owned()), (SET_COOKIE, remember)];
-            (status, headers, cookie, Html(html)).into_response()
+            (status, [(SET_COOKIE, remember)], cookie, Html(html)).into_response()
         }
         Err(error) => {
             error!(%error, "A page could not be rendered");

@@ -58,7 +58,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
     }
 }
 
-fn says_json(headers: &HeaderMap) -> bool {
+/// Whether a request calls its body JSON.
+pub fn says_json(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
     let essence = content_type.unwrap_or_default().split(';').next();
     essence.is_some_and(|it| it.trim().eq_ignore_ascii_case("application/json"))

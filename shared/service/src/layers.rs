@@ -11,7 +11,7 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
 use futures_util::future::{Either, FutureExt as _, Map, Ready, ready};
-use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinHandle};
@@ -26,6 +26,10 @@ use crate::trace_parent::TraceParent;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// For answers that are no pages: whatever a browser makes of them, it runs and shows nothing.
+const NOTHING_TO_LOAD: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'");
+
 /// When the process is full, the next second usually is not.
 const FULL_FOR: Duration = Duration::from_secs(1);
 
@@ -35,7 +39,8 @@ const FULL_FOR: Duration = Duration::from_secs(1);
 ///   it in the middle of a transaction, and a panic is a 500.
 /// * A request has an id (`x-request-id`), a [`TraceParent`] and a log span.
 /// * Bodies and requests in work are limited; see [`Limits`].
-/// * Answers are not cached and not sniffed unless the handler says otherwise.
+/// * Answers are not sniffed and tell nobody where they were found; they are not cached and, if a browser shows them,
+///   load nothing, unless the handler says otherwise.
 /// * Unknown paths and methods are problems like any other.
 ///
 /// Health routes belong outside, so that a full service still says that it is alive.
@@ -152,7 +157,10 @@ fn log(status: StatusCode, latency: Duration) {
 fn dress(headers: &mut HeaderMap, id: HeaderValue) {
     headers.insert(REQUEST_ID, id);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // The query of an address may hold a payment key.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(NOTHING_TO_LOAD);
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ mod problem;
 mod start;
 mod trace_parent;
 
-pub use extract::{ApiBytes, ApiJson, ApiPath, ApiQuery};
+pub use extract::{ApiBytes, ApiJson, ApiPath, ApiQuery, says_json};
 pub use limits::Limits;
 pub use problem::Problem;
 pub use settings::{Env, Mode, Setting};

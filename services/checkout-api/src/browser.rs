@@ -1,0 +1,168 @@
+//! What the shop believes of a browser, and what it tells it: one layer around every route, so that none is forgotten.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HeaderName, ORIGIN, STRICT_TRANSPORT_SECURITY};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use service::{Problem, says_json};
+use tracing::warn;
+
+use crate::settings::Settings;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+
+/// Toss's payment window opens as a popup and reports back to its opener; Toss asks for exactly this value.
+const POPUPS_REPORT_BACK: HeaderValue = HeaderValue::from_static("same-origin-allow-popups");
+
+/// No `includeSubDomains`: what else runs under the shop's domain is not ours to decide.
+const A_YEAR_OF_HTTPS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// The widget's own hosts. Toss publishes no list, so its domain is trusted as a whole; scripts come from one host only.
+const TOSS_DOMAIN: &str = "tosspayments.com";
+
+/// Puts the rules for browsers around every route.
+pub(crate) fn guarded(router: Router, rules: Arc<Rules>) -> Router {
+    router.layer(from_fn_with_state(rules, guard))
+}
+
+pub(crate) struct Rules {
+    /// Whose scripts may change anything.
+    origin: String,
+    https: bool,
+    page_policy: Option<HeaderValue>,
+}
+
+impl Rules {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            origin: origin(&settings.public_url),
+            https: settings.public_url.starts_with("https://"),
+            // An address that cannot stand in a header: pages keep the policy of the API, which allows nothing.
+            page_policy: HeaderValue::try_from(page_policy(&settings.toss_sdk_url)).ok(),
+        }
+    }
+
+    /// Whether a request that changes something can only have been meant by who sends it.
+    ///
+    /// A browser says where a request comes from, in `Sec-Fetch-Site` or, an older one, in `Origin`; a script can
+    /// forge neither. One without both comes from a program, which nobody can trick into sending its own cookie:
+    /// it is taken as JSON, which a foreign page could not send without asking first (and we never answer that
+    /// question), or without any cookie, since then there is nothing to abuse. That is how servers, webhooks and `curl` work.
+    fn allows(&self, headers: &HeaderMap) -> bool {
+        match (headers.get(SEC_FETCH_SITE), headers.get(ORIGIN)) {
+            // "none" is the address bar. "same-site" is not enough: a neighbor's subdomain is not this shop.
+            (Some(site), _) => site == "same-origin" || site == "none",
+            (None, Some(origin)) => origin.as_bytes() == self.origin.as_bytes(),
+            (None, None) => says_json(headers) || !headers.contains_key(COOKIE),
+        }
+    }
+}
+
+async fn guard(State(rules): State<Arc<Rules>>, request: Request, next: Next) -> Response {
+    if !request.method().is_safe() && !rules.allows(request.headers()) {
+        let origin = request.headers().get(ORIGIN);
+        warn!(?origin, path = request.uri().path(), "Refused a change that another site asked for");
+        let title = "This request comes from another site";
+        return Problem::new(StatusCode::FORBIDDEN, "foreign-origin", title).into_response();
+    }
+    let mut response = next.run(request).await;
+    let page = is_page(response.headers());
+    let headers = response.headers_mut();
+    if rules.https {
+        headers.insert(STRICT_TRANSPORT_SECURITY, A_YEAR_OF_HTTPS);
+    }
+    if let Some(policy) = rules.page_policy.clone().filter(|_| page) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+        headers.insert(OPENER_POLICY, POPUPS_REPORT_BACK);
+    }
+    response
+}
+
+fn is_page(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
+}
+
+/// What a page of the shop may load and talk to: itself and the payment widget. There are no inline scripts.
+fn page_policy(sdk_url: &str) -> String {
+    let sdk = origin(sdk_url);
+    let toss = format!("https://*.{TOSS_DOMAIN}");
+    let host = sdk_url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
+    let widget = if host.ends_with(&format!(".{TOSS_DOMAIN}")) { &toss } else { &sdk };
+    [
+        "default-src 'none'".to_owned(),
+        format!("script-src 'self' {sdk}"),
+        format!("frame-src {widget}"),
+        format!("connect-src 'self' {widget}"),
+        "style-src 'self' 'unsafe-inline'".to_owned(), // the widget's script styles the frames that it adds
+        format!("img-src 'self' data: {widget}"),
+        format!("form-action 'self' {widget}"),
+        "frame-ancestors 'none'".to_owned(),
+        "base-uri 'none'".to_owned(),
+    ]
+    .join("; ")
+}
+
+/// Scheme, host and port, as a browser writes them in `Origin`.
+fn origin(url: &str) -> String {
+    let uri = url.parse::<Uri>().unwrap_or_default();
+    match (uri.scheme_str(), uri.authority()) {
+        (Some(scheme), Some(authority)) => format!("{scheme}://{authority}").to_ascii_lowercase(),
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> Rules {
+        Rules { origin: "https://shop.example".to_owned(), https: true, page_policy: None }
+    }
+
+    fn allowed(pairs: &[(&'static str, &'static str)]) -> bool {
+        let pairs = pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        rules().allows(&pairs.collect())
+    }
+
+    #[test]
+    fn a_change_comes_from_the_shops_own_pages() {
+        const JSON: (&str, &str) = ("content-type", "application/json; charset=utf-8");
+        const COOKIE: (&str, &str) = ("cookie", "sid=x");
+        assert!(allowed(&[("origin", "https://shop.example"), COOKIE, JSON]));
+        assert!(allowed(&[("sec-fetch-site", "same-origin"), ("origin", "http://localhost:1"), COOKIE]));
+        for foreign in ["null", "https://evil.example", "https://shop.example.evil", "http://shop.example", ""] {
+            assert!(!allowed(&[("origin", foreign), COOKIE, JSON]), "{foreign}");
+            assert!(!allowed(&[("origin", foreign)]), "{foreign}, even with nothing to abuse");
+        }
+        for site in ["cross-site", "same-site", "anything"] {
+            assert!(!allowed(&[("sec-fetch-site", site), ("origin", "https://shop.example"), COOKIE, JSON]), "{site}");
+        }
+    }
+
+    #[test]
+    fn a_program_is_no_browser() {
+        let cookie = ("cookie", "sid=x");
+        assert!(allowed(&[cookie, ("content-type", "application/json")]));
+        assert!(allowed(&[("content-type", "text/plain")]), "no cookie, nothing to abuse");
+        for form in ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x"] {
+            assert!(!allowed(&[cookie, ("content-type", form)]), "{form}");
+        }
+        assert!(!allowed(&[cookie]), "a body-less post is what a foreign page can send");
+    }
+
+    #[test]
+    fn scripts_come_from_the_widgets_host_alone() {
+        let real = page_policy("https://js.tosspayments.com/v2/standard");
+        assert!(real.contains("script-src 'self' https://js.tosspayments.com;"), "{real}");
+        assert!(real.contains("frame-src https://*.tosspayments.com;"), "{real}");
+        let sandbox = page_policy("http://127.0.0.1:8090/toss/v2/standard");
+        assert!(sandbox.contains("script-src 'self' http://127.0.0.1:8090;"), "{sandbox}");
+        assert!(!sandbox.contains("tosspayments"), "{sandbox}");
+        assert!(!page_policy("https://js.eviltosspayments.com/v2").contains("*.tosspayments.com"));
+    }
+}

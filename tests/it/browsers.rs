@@ -1,0 +1,125 @@
+//! What a browser may ask for, and what it is told.
+
+use harness::OpenShop;
+
+/// Every route of the buyers' API that changes something.
+const CHANGES: [(&str, &str); 5] = [
+    ("POST", "/api/orders"),
+    ("POST", "/api/orders/{id}/cancel"),
+    ("POST", "/api/payments/confirm"),
+    ("POST", "/api/messaging-tokens"),
+    ("DELETE", "/api/messaging-tokens"),
+];
+
+#[tokio::test]
+async fn another_site_changes_nothing() {
+    let shop = OpenShop::open().await;
+    let buyer = shop.visitor().await;
+    let order = buyer.place_order(&[("mug", 1)]).await;
+    let json = ("content-type", "application/json");
+    let foreign = [
+        vec![("origin", "https://evil.example"), json],
+        vec![("origin", "null"), json],
+        vec![("sec-fetch-site", "cross-site"), json],
+        vec![("sec-fetch-site", "same-site"), ("origin", shop.url.as_str()), json],
+        vec![("content-type", "application/x-www-form-urlencoded")],
+        vec![("content-type", "text/plain")],
+        vec![],
+    ];
+    for (method, path) in CHANGES {
+        let path = path.replace("{id}", &order.id);
+        for headers in &foreign {
+            let answer = buyer.send(method, &path, headers, b"{}").await;
+            assert_eq!(answer.status(), 403, "{method} {path} {headers:?}");
+        }
+    }
+    assert_eq!(buyer.status(&order).await, "pending");
+
+    let own = [("origin", shop.url.as_str()), json, ("idempotency-key", "k")];
+    let basket = serde_json::to_vec(&buyer.basket(&[("poster", 1)])).unwrap();
+    assert_eq!(buyer.send("POST", "/api/orders", &own, &basket).await.status(), 201);
+    let own_form = [("origin", shop.url.as_str()), ("content-type", "text/plain")];
+    assert_eq!(buyer.send("POST", "/api/orders", &own_form, &basket).await.status(), 415);
+    assert_eq!(shop.count("SELECT count(*) FROM orders").await, 2);
+}
+
+#[tokio::test]
+async fn reading_changes_nothing() {
+    let shop = OpenShop::open().await;
+    let buyer = shop.visitor().await;
+    let order = buyer.buy(&[("mug", 1)]).await;
+    let tables = "SELECT (SELECT count(*) FROM orders) + (SELECT count(*) FROM payments) + (SELECT count(*) FROM sessions)
+        + (SELECT count(*) FROM outbox) + (SELECT count(*) FROM idempotency_keys) + (SELECT coalesce(sum(reserved), 0) FROM stock)";
+    let before = shop.count(tables).await;
+    for path in pages(&shop, &order.id) {
+        buyer.get(&path).await;
+    }
+    assert_eq!(shop.count(tables).await, before);
+}
+
+fn pages(shop: &OpenShop, order: &str) -> Vec<String> {
+    let mug = shop.product("mug");
+    [
+        "/".to_owned(),
+        format!("/checkout/{mug}"),
+        format!("/checkout/{}", uuid::Uuid::nil()),
+        format!("/checkout/success?orderId={order}"),
+        "/checkout/error?reason=declined".to_owned(),
+        "/checkout/cancel".to_owned(),
+        "/assets/checkout.js".to_owned(),
+        "/assets/shop.css".to_owned(),
+        "/api/products".to_owned(),
+        format!("/api/products/{mug}"),
+        format!("/api/orders/{order}"),
+        "/api/nothing".to_owned(),
+        "/api/checkout/callback?paymentKey=k&orderId=x&amount=1".to_owned(),
+    ]
+    .into()
+}
+
+#[tokio::test]
+async fn every_answer_says_what_it_may_load() {
+    let shop = OpenShop::open().await;
+    let buyer = shop.visitor().await;
+    let order = buyer.place_order(&[("mug", 1)]).await;
+    let sandbox = shop.sandbox_url();
+    let page = format!(
+        "default-src 'none'; script-src 'self' {sandbox}; frame-src {sandbox}; connect-src 'self' {sandbox}; \
+         style-src 'self' 'unsafe-inline'; img-src 'self' data: {sandbox}; form-action 'self' {sandbox}; \
+         frame-ancestors 'none'; base-uri 'none'"
+    );
+    let nothing = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+    for path in pages(&shop, &order.id) {
+        let answer = buyer.get(&path).await;
+        let header = |name: &str| answer.headers().get(name).map_or("", |value| value.to_str().unwrap());
+        let is_page = header("content-type").starts_with("text/html");
+        assert_eq!(is_page, path == "/" || path.starts_with("/checkout"), "{path}");
+        let (policy, opener) = if is_page { (page.as_str(), "same-origin-allow-popups") } else { (nothing, "") };
+        let cached = if path.starts_with("/assets/") { "public, max-age=3600" } else { "no-store" };
+        let expected = [
+            ("content-security-policy", policy),
+            ("cross-origin-opener-policy", opener),
+            ("referrer-policy", "no-referrer"),
+            ("x-content-type-options", "nosniff"),
+            ("cache-control", cached),
+            ("strict-transport-security", ""), // the test shop speaks plain http
+            ("access-control-allow-origin", ""),
+            ("server", ""),
+        ];
+        for (name, value) in expected {
+            assert_eq!(header(name), value, "{name} of {path}");
+        }
+        assert!(!answer.text().await.unwrap().contains("<script>"), "{path}: there are no inline scripts");
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_page_is_never_told_that_it_may() {
+    let shop = OpenShop::open().await;
+    let buyer = shop.visitor().await;
+    for origin in ["null", "https://evil.example", "http://localhost.evil.example", shop.url.as_str()] {
+        let preflight = [("origin", origin), ("access-control-request-method", "POST")];
+        let answer = buyer.send("OPTIONS", "/api/orders", &preflight, b"").await;
+        assert!(!answer.headers().keys().any(|name| name.as_str().starts_with("access-control")), "{origin}");
+    }
+}
