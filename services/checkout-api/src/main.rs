@@ -1,5 +1,8 @@
 //! The storefront's API as a process of its own.
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     jumun_checkout_api::main().await

@@ -5,6 +5,9 @@ use jumun_dead_letter_worker::{Settings, run};
 use service::{serve, start};
 use tokio::net::TcpListener;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let about = "jumun-dead-letter-worker stores what no consumer could take, with its reason.";

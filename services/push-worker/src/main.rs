@@ -7,6 +7,9 @@ use jumun_push_worker::{Settings, run};
 use service::{serve, start};
 use tokio::net::TcpListener;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let about = "jumun-push-worker tells the buyer's phone, once per device.";

@@ -5,6 +5,9 @@ use jumun_stock_worker::{Settings, run};
 use service::{serve, start};
 use tokio::net::TcpListener;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let about = "jumun-stock-worker takes the stock of a paid order down, once.";
