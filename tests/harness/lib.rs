@@ -8,6 +8,7 @@
 )]
 
 mod buyer;
+mod delivery;
 mod emulator;
 mod google;
 mod guarded;
@@ -28,7 +29,6 @@ use database::verify::{self, BookEntry};
 use domain::{ProductId, Won};
 use fcm::{Fcm, FcmSettings, ServiceAccount};
 use messaging::push::PushAuth;
-use messaging::relay::Progress;
 use messaging::topology::{Policy, SUBSCRIPTIONS, Worker};
 use push_worker::{Backoff, Sending};
 use sandbox::{Endpoint, FaultOrder, Sandbox};
@@ -95,32 +95,6 @@ impl Addresses {
         ];
         services.into_iter().chain(self.engine.clone()).collect()
     }
-}
-
-/// Makes two tests of each function, which takes an [`OpenShop`]: one on the embedded engine, one on Google's emulator.
-#[macro_export]
-macro_rules! on_both_engines {
-    ($($test:ident),+ $(,)?) => {
-        mod embedded {
-            $(
-                #[tokio::test]
-                async fn $test() {
-                    super::$test($crate::OpenShop::open().await).await;
-                }
-            )+
-        }
-
-        mod google {
-            $(
-                #[tokio::test]
-                async fn $test() {
-                    if let Some(emulator) = $crate::Emulator::shared().await {
-                        super::$test($crate::OpenShop::open_at_google(emulator).await).await;
-                    }
-                }
-            )+
-        }
-    };
 }
 
 /// A handle to a [`Shop`].
@@ -287,76 +261,14 @@ impl Shop {
         self.products[name]
     }
 
-    /// Publishes and delivers until nothing moves any more, retries included, notifications too.
-    pub async fn deliver_events(&self) {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            let published = self.api.relay.step().await.expect("the outbox");
-            let pushed = match &self.api.broker {
-                Some(broker) => broker.deliver_due().await.expect("the deliveries"),
-                None => 0,
-            };
-            // Before the notifications: what was waiting until now may still have planned some.
-            let waiting = self.waiting().await;
-            let sent = self.sender.step().await.expect("the notifications");
-            if matches!(published, Progress::Idle) && pushed == 0 && sent == 0 && waiting == 0 {
-                return;
-            }
-            assert!(tokio::time::Instant::now() < deadline, "{waiting} deliveries are still waiting");
-            self.breathe().await;
-        }
-    }
-
-    /// Has the engine try to reach a subscription's worker, which is down, at least twice.
-    pub async fn deliver_in_vain(&self, subscription: &str) {
-        while !matches!(self.api.relay.step().await.expect("the outbox"), Progress::Idle) {}
-        match (&self.api.broker, &self.google) {
-            (_, Some(google)) => {
-                let tries = || google.relay.attempts().iter().filter(|it| it.subscription == subscription).count();
-                self.eventually("two attempts", async || tries() >= 2).await;
-            }
-            (Some(broker), None) => {
-                let sql =
-                    format!("SELECT count(*) FROM deliveries WHERE subscription = '{subscription}' AND attempts >= 2");
-                self.eventually("two attempts", async || {
-                    broker.deliver_due().await.expect("the deliveries");
-                    self.count(&sql).await > 0
-                })
-                .await;
-            }
-            (None, None) => unreachable!("there is an engine"),
-        }
-    }
-
-    /// How many deliveries the engine still owes.
-    async fn waiting(&self) -> i64 {
-        if self.google.is_none() {
-            return self.count("SELECT count(*) FROM deliveries").await;
-        }
-        let (topics, consumers): (Vec<_>, Vec<_>) = SUBSCRIPTIONS.iter().map(|it| (it.topic, it.name)).unzip();
-        let sql =
-            "SELECT count(*) FROM outbox JOIN unnest($1::text[], $2::text[]) AS s (topic, consumer) ON topic = type
-            WHERE NOT EXISTS (SELECT FROM inbox WHERE inbox.consumer = s.consumer AND event_id = outbox.id)
-              AND NOT EXISTS (SELECT FROM dead_letters WHERE source = s.consumer AND event_id = outbox.id)";
-        sqlx::query_scalar(sql).bind(topics).bind(consumers).fetch_one(&self.db).await.expect("a number")
-    }
-
-    /// The embedded engine does what it is told at once, Google's in its own time.
-    async fn breathe(&self) {
-        match self.google {
-            None => tokio::task::yield_now().await,
-            Some(_) => tokio::time::sleep(Duration::from_millis(5)).await,
-        }
+    /// What FCM answers for a device, step by step, the last one for ever.
+    pub fn script(&self, token: &str, steps: &[&str]) {
+        self.sandbox.fcm_script(token, steps.iter().map(|step| step.parse().unwrap()).collect());
     }
 
     /// Spoils the next `times` calls of a kind to the provider; see the sandbox's `faults`.
     pub fn spoil(&self, endpoint: Endpoint, fault: &str, times: u32) {
         self.sandbox.fault(FaultOrder { endpoint, fault: fault.parse().unwrap(), order_id: None, times });
-    }
-
-    /// What FCM answers for a device, step by step, the last one for ever.
-    pub fn script(&self, token: &str, steps: &[&str]) {
-        self.sandbox.fcm_script(token, steps.iter().map(|step| step.parse().unwrap()).collect());
     }
 
     /// Has the provider asked about every open payment, as the reconciler would have by now.

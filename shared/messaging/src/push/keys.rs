@@ -172,10 +172,43 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header::LOCATION;
+    use axum::http::{Response, Uri};
+    use serde_json::json;
+
     use super::*;
 
     const HOUR: Duration = Duration::from_hours(1);
     const SECOND: Duration = Duration::from_secs(1);
+
+    /// What a key server may answer, by path.
+    async fn answer(uri: Uri) -> Response<String> {
+        let set = json!({"keys": [{"kty": "RSA", "kid": "a", "alg": "RS256", "use": "sig", "n": "sXch", "e": "AQAB"}]});
+        let answer = Response::builder().header(CONTENT_TYPE, "application/json; charset=UTF-8");
+        match uri.path() {
+            "/certs" => answer.body(set.to_string()),
+            "/500" => answer.status(500).body(set.to_string()),
+            "/redirect" => answer.status(302).header(LOCATION, "/certs").body(set.to_string()),
+            "/html" => Response::builder().header(CONTENT_TYPE, "text/html").body(set.to_string()),
+            "/large" => answer.body(format!("{}{set}", " ".repeat(1024 * 1024))),
+            "/empty" => answer.body(r#"{"keys": []}"#.into()),
+            _ => answer.body("<html>".into()),
+        }
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_a_proper_answer_is_believed() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(axum::serve(listener, axum::Router::new().fallback(answer)).into_future());
+        let get = async |path: &str, kid: &str| KeySet::new(format!("{url}{path}")).unwrap().get(kid).await.map(drop);
+        assert_eq!(get("/certs", "a").await, Ok(()));
+        assert_eq!(get("/certs", "b").await, Err(NoKey::Unknown));
+        for path in ["/500", "/redirect", "/html", "/large", "/empty", "/nonsense"] {
+            assert_eq!(get(path, "a").await, Err(NoKey::Unavailable), "{path}");
+        }
+    }
 
     fn learn(cache: &mut Cache, kids: &[&str], now: Instant) {
         let key = Arc::new(DecodingKey::from_secret(b"stands for any key"));

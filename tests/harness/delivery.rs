@@ -1,0 +1,93 @@
+//! Events delivered, on whichever engine the shop has.
+
+use std::time::Duration;
+
+use messaging::relay::Progress;
+use messaging::topology::SUBSCRIPTIONS;
+
+use crate::{PATIENCE, Shop};
+
+/// Makes two tests of each function, which takes an [`OpenShop`]: one on the embedded engine, one on Google's emulator.
+#[macro_export]
+macro_rules! on_both_engines {
+    ($($test:ident),+ $(,)?) => {
+        mod embedded {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test($crate::OpenShop::open().await).await;
+                }
+            )+
+        }
+
+        mod google {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    if let Some(emulator) = $crate::Emulator::shared().await {
+                        super::$test($crate::OpenShop::open_at_google(emulator).await).await;
+                    }
+                }
+            )+
+        }
+    };
+}
+
+impl Shop {
+    /// Publishes and delivers until nothing moves any more, retries included, notifications too.
+    pub async fn deliver_events(&self) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let published = self.api.relay.step().await.expect("the outbox");
+            let pushed = match &self.api.broker {
+                Some(broker) => broker.deliver_due().await.expect("the deliveries"),
+                None => 0,
+            };
+            // Before the notifications: what was waiting until now may still have planned some.
+            let waiting = self.waiting().await;
+            let sent = self.sender.step().await.expect("the notifications");
+            if matches!(published, Progress::Idle) && pushed == 0 && sent == 0 && waiting == 0 {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{waiting} deliveries are still waiting");
+            self.breathe().await;
+        }
+    }
+
+    /// Has the engine try to reach a subscription's worker, which is down, at least twice.
+    pub async fn deliver_in_vain(&self, subscription: &str) {
+        while !matches!(self.api.relay.step().await.expect("the outbox"), Progress::Idle) {}
+        if let Some(google) = &self.google {
+            let tries = || google.relay.attempts().iter().filter(|it| it.subscription == subscription).count();
+            return self.eventually("two attempts", async || tries() >= 2).await;
+        }
+        let broker = self.api.broker.as_ref().expect("the embedded engine");
+        let sql = format!("SELECT count(*) FROM deliveries WHERE subscription = '{subscription}' AND attempts >= 2");
+        let tried = async || {
+            broker.deliver_due().await.expect("the deliveries");
+            self.count(&sql).await > 0
+        };
+        self.eventually("two attempts", tried).await;
+    }
+
+    /// How many deliveries the engine still owes.
+    async fn waiting(&self) -> i64 {
+        if self.google.is_none() {
+            return self.count("SELECT count(*) FROM deliveries").await;
+        }
+        let (topics, consumers): (Vec<_>, Vec<_>) = SUBSCRIPTIONS.iter().map(|it| (it.topic, it.name)).unzip();
+        let sql =
+            "SELECT count(*) FROM outbox JOIN unnest($1::text[], $2::text[]) AS s (topic, consumer) ON topic = type
+            WHERE NOT EXISTS (SELECT FROM inbox WHERE inbox.consumer = s.consumer AND event_id = outbox.id)
+              AND NOT EXISTS (SELECT FROM dead_letters WHERE source = s.consumer AND event_id = outbox.id)";
+        sqlx::query_scalar(sql).bind(topics).bind(consumers).fetch_one(&self.db).await.expect("a number")
+    }
+
+    /// The embedded engine does what it is told at once, Google's in its own time.
+    async fn breathe(&self) {
+        match self.google {
+            None => tokio::task::yield_now().await,
+            Some(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    }
+}
