@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use chrono::{DateTime, Utc};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use service::Env;
+use service::settings::Variable;
 use service::telemetry::Telemetry;
 
 use crate::home::Home;
 use crate::variables::Variables;
-use crate::{dead_letters, output, seed, up, verify};
+use crate::{dead_letters, output, ready, seed, up, verify};
 
 /// 주문 · A checkout backend for Korean shops.
 #[derive(Debug, Parser)]
@@ -35,6 +36,11 @@ enum Command {
     /// What no consumer could take: lists it, shows it, publishes it again or gives it up.
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// Asks a service whether it can do its work; exits 1 if not. For health checks.
+    Ready {
+        /// Such as <http://127.0.0.1:8080/readyz>
+        url: String,
+    },
     /// Brings the schema up to date and puts the demo catalogue on sale. Safe to repeat.
     Seed,
 }
@@ -85,20 +91,33 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Up => up::up(variables, &home).await.map(|()| ExitCode::SUCCESS),
         Command::Verify(arguments) => verify::verify(variables, &home, &arguments).await,
         Command::DeadLetters(command) => dead_letters::run(&variables, &home, command).await,
+        Command::Ready { url } => Ok(ready::ready(&url).await),
         Command::Seed => seed::seed(&variables, &home).await.map(|()| ExitCode::SUCCESS),
     }
 }
 
-/// Every variable that any part of the shop reads. Those that `up` finds out by itself need not be set.
-fn environment() -> String {
+/// Every variable that the command or a part of the shop reads.
+pub fn documented() -> Vec<Variable> {
     let mut env = Env::from_pairs([] as [(&str, &str); 0]);
     Home::read(&mut env);
     Telemetry::read(&mut env);
     up::Settings::read(&mut env);
+    let mut variables = env.documented().to_vec();
+    variables.push(Variable {
+        name: "PG_BIN",
+        default: None,
+        description: "folder of PostgreSQL's initdb and postgres; when unset Debian's newest, then PATH",
+        secret: false,
+        required_in_production: false,
+    });
+    variables
+}
+
+/// None of the variables needs to be set.
+fn environment() -> String {
     format!(
         "Environment variables. None is needed: `up` sets addresses and keys itself where they are not given, and \
-         LOG_LEVEL is warn.\n\n  \
-         PG_BIN\n      folder of PostgreSQL's initdb and postgres\n      default: Debian's newest, then PATH\n{}",
-        service::describe(env.documented())
+         LOG_LEVEL is warn.\n{}",
+        service::describe(&documented())
     )
 }

@@ -5,10 +5,11 @@ mod dead_letters;
 mod home;
 mod listen;
 mod output;
+mod ready;
 mod seed;
 mod store;
 mod up;
 mod variables;
 mod verify;
 
-pub use command::main;
+pub use command::{documented, main};

@@ -34,6 +34,7 @@ mod fcm;
 mod ids;
 mod lock;
 mod pages;
+mod serving;
 mod settings;
 #[cfg(test)]
 mod sockets;
@@ -54,6 +55,7 @@ use tokio::sync::Notify;
 
 pub use faults::{Endpoint, Fault, FaultOrder};
 pub use fcm::{Notification, Step, UnknownStep};
+pub use serving::{Serving, run};
 pub use settings::Settings;
 pub use toss::{Entry, Refusal, Status, Totals};
 

@@ -1,22 +1,18 @@
-//! Serves the sandbox on loopback.
+//! Stands in for Toss Payments and FCM, as a process of its own.
 
-use std::env;
-use std::net::{IpAddr, SocketAddr};
-
-use anyhow::{Context, ensure};
-use jumun_sandbox::{Sandbox, Settings};
+use anyhow::Context as _;
+use jumun_sandbox::{Serving, run};
+use service::{serve, start};
 use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let host = env::var("SANDBOX_HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
-    let port = env::var("SANDBOX_PORT").unwrap_or_else(|_| "8090".to_owned());
-    let host: IpAddr = host.parse().context("SANDBOX_HOST is not an IP address")?;
-    let port: u16 = port.parse().context("SANDBOX_PORT is not a port")?;
-    ensure!(host.is_loopback(), "the sandbox listens on loopback only, not on {host}");
-
-    let listener = TcpListener::bind(SocketAddr::new(host, port)).await?;
-    let settings = Settings { public_url: format!("http://{}", listener.local_addr()?), ..Settings::default() };
-    axum::serve(listener, jumun_sandbox::router(Sandbox::new(settings))).await?;
+    let about = "jumun-sandbox stands in for Toss Payments and FCM, with no money and no phone.";
+    let Some(serving) = start(about, Serving::read)? else { return Ok(()) };
+    let shutdown = serve::shutdown_signal()?;
+    let bind = serving.bind();
+    let listener = TcpListener::bind(bind).await.with_context(|| format!("cannot listen on {bind}"))?;
+    let sandbox = serving.open(listener.local_addr()?.port()).context("cannot write SANDBOX_ACCOUNT_FILE")?;
+    run(sandbox, listener, shutdown).await;
     Ok(())
 }

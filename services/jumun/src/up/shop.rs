@@ -9,15 +9,12 @@ use anyhow::Context as _;
 use database::products;
 use sandbox::Sandbox;
 use secrecy::{ExposeSecret as _, SecretString};
-use service::{Env, Limits, serve};
+use service::Env;
 use sqlx::PgPool;
-use tokio::join;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 use crate::home::{Addresses, Home};
@@ -250,18 +247,11 @@ fn start(
             dead_letter_worker::run(letters, for_letters, doors.letters.listener, stop).await;
             Ok(())
         }),
-        Role::start("sandbox", ended, |stop| serve_sandbox(sandbox, doors.sandbox.listener, stop)),
+        Role::start("sandbox", ended, |stop| async {
+            sandbox::run(sandbox, doors.sandbox.listener, stop).await;
+            Ok(())
+        }),
     ])
-}
-
-async fn serve_sandbox(sandbox: Sandbox, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
-    let router = sandbox::router(sandbox.clone());
-    let serving = serve::run("sandbox", listener, router, Limits::default(), TaskTracker::new(), stop.clone());
-    join!(serving, async {
-        stop.cancelled().await;
-        sandbox.release_hanging_calls();
-    });
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,0 +1,114 @@
+//! The sandbox as a server, on its own or as a part of `jumun up`.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use service::{Env, Limits, Mode, serve};
+use tokio::join;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::{Sandbox, Settings, router};
+
+/// What a sandbox that runs on its own is told by its environment.
+#[derive(Debug, Clone)]
+pub struct Serving {
+    /// `SANDBOX_PORT`
+    pub port: u16,
+    /// `SANDBOX_EXPOSED`
+    pub exposed: bool,
+    /// `SANDBOX_ACCOUNT_FILE`
+    pub account_file: Option<PathBuf>,
+}
+
+impl Serving {
+    /// Reads the settings; what is wrong with them is refused by `env.finish()`.
+    pub fn read(env: &mut Env) -> Self {
+        if env.mode() == Mode::Production {
+            env.refuse("JUMUN_ENV", "the sandbox takes nobody's money: it has no place in production");
+        }
+        Self {
+            port: env.or("SANDBOX_PORT", 8090, "port of the sandbox, which this machine alone can reach"),
+            exposed: env.or(
+                "SANDBOX_EXPOSED",
+                false,
+                "have the sandbox listen beyond loopback: for a container whose port is published to loopback only",
+            ),
+            account_file: env.optional(
+                "SANDBOX_ACCOUNT_FILE",
+                "where the sandbox leaves its FCM service account, for the push worker's FCM_SERVICE_ACCOUNT_FILE",
+            ),
+        }
+    }
+
+    /// Where to listen: anybody who gets here can rewrite the book, so that is this machine unless told otherwise.
+    pub fn bind(&self) -> SocketAddr {
+        (if self.exposed { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST }, self.port).into()
+    }
+
+    /// A sandbox that is reached at this port of this machine. Leaves its service account where it is wanted.
+    ///
+    /// # Errors
+    /// When the service account cannot be written.
+    pub fn open(&self, port: u16) -> io::Result<Sandbox> {
+        let public_url = format!("http://127.0.0.1:{port}");
+        let sandbox = Sandbox::new(Settings { public_url, ..Settings::default() });
+        if let Some(file) = &self.account_file {
+            write_private(file, &sandbox.service_account_json())?;
+        }
+        Ok(sandbox)
+    }
+}
+
+fn write_private(file: &Path, text: &str) -> io::Result<()> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?.write_all(text.as_bytes())
+}
+
+/// Serves a sandbox until `shutdown`.
+pub async fn run(sandbox: Sandbox, listener: TcpListener, shutdown: CancellationToken) {
+    let serving = serve::run(
+        "sandbox",
+        listener,
+        router(sandbox.clone()),
+        Limits::default(),
+        TaskTracker::new(),
+        shutdown.clone(),
+    );
+    join!(serving, async {
+        shutdown.cancelled().await;
+        sandbox.release_hanging_calls();
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Serving, String> {
+        let mut env = Env::from_pairs(pairs.iter().copied());
+        let serving = Serving::read(&mut env);
+        env.finish().map(|()| serving).map_err(|refusals| refusals.to_string())
+    }
+
+    #[test]
+    fn only_this_machine_unless_told_otherwise_and_never_in_production() {
+        assert!(read(&[]).unwrap().bind().ip().is_loopback());
+        assert_eq!(read(&[("SANDBOX_EXPOSED", "true")]).unwrap().bind().to_string(), "0.0.0.0:8090");
+        assert!(read(&[("JUMUN_ENV", "production")]).unwrap_err().contains("no place in production"));
+    }
+
+    #[test]
+    fn the_service_account_is_left_for_its_user_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let file = std::env::temp_dir().join(format!("jumun-sandbox-account-{}", std::process::id()));
+        let serving = Serving { port: 0, exposed: false, account_file: Some(file.clone()) };
+        let sandbox = serving.open(8090).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), sandbox.service_account_json());
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::remove_file(file).unwrap();
+    }
+}
