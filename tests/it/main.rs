@@ -3,14 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod browsers;
+mod configuration;
 mod crashes;
 mod dead_letters;
+mod deploy;
 mod faults;
 mod forgotten;
 mod messages;
 mod notifications;
 mod orders;
 mod pages;
+mod programs;
 mod pubsub;
 mod purchase;
 mod strangers;
