@@ -73,7 +73,9 @@ impl Shop {
     /// How many deliveries the engine still owes.
     async fn waiting(&self) -> i64 {
         if self.google.is_none() {
-            return self.count("SELECT count(*) FROM deliveries").await;
+            // A relay that was killed may have claimed events that no other publishes for a while.
+            let unpublished = self.count("SELECT count(*) FROM outbox WHERE published_at IS NULL").await;
+            return unpublished + self.count("SELECT count(*) FROM deliveries").await;
         }
         let (topics, consumers): (Vec<_>, Vec<_>) = SUBSCRIPTIONS.iter().map(|it| (it.topic, it.name)).unzip();
         let sql =

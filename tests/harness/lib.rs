@@ -108,11 +108,12 @@ impl Deref for OpenShop {
     }
 }
 
-/// Redelivery without the wait, and patience that a test can exhaust.
+/// Patience that a test can exhaust. The backoff is longer than a round of the broker on a busy machine, so that one round
+/// does not use up all attempts.
 const IMPATIENT: Policy = Policy {
     ack_deadline: Duration::from_secs(5),
-    min_backoff: Duration::from_millis(1),
-    max_backoff: Duration::from_millis(5),
+    min_backoff: Duration::from_millis(100),
+    max_backoff: Duration::from_millis(100),
     max_attempts: 5,
     retention: Duration::from_hours(1),
 };
