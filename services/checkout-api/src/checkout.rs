@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use database::claim::{Claim, Claimed, KnownPayment, claim};
 use database::payments::{Verdict, settle};
+use database::record::{self, Asked};
 use database::{BatchError, Batcher, orders};
 use domain::{
     Attempt, CustomerId, Decline, DeclineKind, Evidence, OrderError, OrderId, PaymentGateway, PaymentId, PaymentKey,
-    PaymentState, ProviderOrderId, Settlement, Undecided, Won,
+    PaymentState, ProviderOrderId, RefundState, Settlement, Undecided, Won,
 };
 use sqlx::PgPool;
 use tokio::sync::{Notify, watch};
@@ -40,6 +41,8 @@ pub enum Outcome {
     AwaitingDeposit,
     /// Nobody knows yet; the reconciler will.
     Checking,
+    /// Money that came after the order had ended. It goes back.
+    GivenBack,
     /// Refused; nothing was charged, the order can be paid another way.
     Declined(Decline),
     /// Our own keys or contract are refused; nothing was charged.
@@ -62,6 +65,7 @@ impl Outcome {
             PaymentState::Done(_) => Self::Paid,
             PaymentState::AwaitingDeposit(_) => Self::AwaitingDeposit,
             PaymentState::Confirming => Self::Checking,
+            PaymentState::Excess(_) => Self::GivenBack,
             PaymentState::Declined(decline) if decline.kind == DeclineKind::Configuration => Self::GatewayFailed,
             PaymentState::Declined(decline) => Self::Declined(decline.clone()),
             PaymentState::Canceled => Self::Declined(Decline::by_provider("CANCELED", "결제가 취소되었습니다.")),
@@ -73,9 +77,22 @@ impl Outcome {
             (Some(decline), _) => Self::Declined(decline),
             (None, "paid" | "refunding" | "refunded") => Self::Paid,
             (None, "awaiting_deposit") => Self::AwaitingDeposit,
+            // Neither declined nor paid: it was taken back, or came too late.
+            (None, "pending" | "expired" | "canceled") => Self::GivenBack,
             (None, _) => Self::Checking,
         }
     }
+}
+
+/// What became of a decision.
+#[derive(Debug)]
+pub(crate) enum Written {
+    /// It is on record.
+    Now(Outcome),
+    /// Another path was quicker; its word counts.
+    Overtaken,
+    /// The database failed.
+    Not,
 }
 
 /// The till: everything that moves an order's money.
@@ -205,7 +222,7 @@ impl Checkout {
         let at = attempt.payment.asked_at; // just now: nothing is given up for its age on this path
         match self.0.gateway.confirm(&attempt.payment).await {
             Ok(evidence) => match self.settle(attempt.clone(), evidence, at, traceparent.clone()).await {
-                Ok(outcome) => return outcome,
+                Ok(written) => return self.outcome(written, id, attempt.order.customer).await,
                 Err(undecided) => warn!(order.id = %id, %undecided, "The confirm's answer does not settle order {id}"),
             },
             Err(unanswered) => {
@@ -213,11 +230,23 @@ impl Checkout {
                 warn!(order.id = %id, cause, "The confirm of order {id} has no answer; asking what became of it");
             }
         }
+        let customer = attempt.order.customer;
         let found = match self.0.gateway.find(&attempt.payment).await {
             Ok(evidence) => self.settle(attempt, evidence, at, traceparent).await,
             Err(_) => return Outcome::Checking, // the reconciler's turn
         };
-        found.unwrap_or(Outcome::Checking)
+        match found {
+            Ok(written) => self.outcome(written, id, customer).await,
+            Err(_) => Outcome::Checking,
+        }
+    }
+
+    async fn outcome(&self, written: Written, id: OrderId, customer: CustomerId) -> Outcome {
+        match written {
+            Written::Now(outcome) => outcome,
+            Written::Overtaken => self.on_record(id, customer).await,
+            Written::Not => Outcome::Checking,
+        }
     }
 
     /// Decides and writes the decision down.
@@ -230,28 +259,50 @@ impl Checkout {
         evidence: Evidence,
         at: chrono::DateTime<chrono::Utc>,
         traceparent: Option<String>,
-    ) -> Result<Outcome, Undecided> {
-        let from = attempt.payment.state.name();
+    ) -> Result<Written, Undecided> {
+        let before = attempt.clone();
         let settlement = domain::settle(attempt, evidence, at)?;
-        let (id, customer) = (settlement.order.id, settlement.order.customer);
-        let state = settlement.payment.state.name();
+        let (id, state) = (settlement.order.id, settlement.payment.state.name());
         let outcome = Outcome::of(&settlement);
-        let announces = settlement.event.is_some();
-        Ok(match self.0.verdicts.submit(Verdict { from, settlement, traceparent }).await {
+        Ok(match self.write(&before, settlement, traceparent).await {
             Ok(true) => {
                 info!(order.id = %id, payment.state = state, "Settled the payment of order {id}: {state}");
-                if announces {
-                    self.0.announced.notify_one();
-                }
-                outcome
+                Written::Now(outcome)
             }
-            Ok(false) => self.on_record(id, customer).await, // another path was quicker; its word counts
+            Ok(false) => Written::Overtaken,
             Err(problem) => {
                 let problem = &problem as &dyn std::error::Error;
                 error!(order.id = %id, problem, "Order {id} is {state} at the provider, but not on record yet");
-                Outcome::Checking
+                Written::Not
             }
         })
+    }
+
+    async fn write(
+        &self,
+        before: &Attempt,
+        settlement: Settlement,
+        traceparent: Option<String>,
+    ) -> Result<bool, BatchError> {
+        let announces = settlement.events().next().is_some();
+        let written = if before.payment.state.is_open() && settlement.refunds.is_empty() {
+            let from = before.payment.state.name();
+            self.0.verdicts.submit(Verdict { from, settlement, traceparent }).await?
+        } else {
+            report(before, &settlement);
+            let written =
+                record::write(&self.0.db, before, &settlement, Asked::default(), traceparent.as_deref()).await;
+            written.map_err(|error| BatchError::Database(Arc::new(error)))?
+        };
+        if written && announces {
+            self.announced();
+        }
+        Ok(written)
+    }
+
+    /// Wakes the relay.
+    pub(crate) fn announced(&self) {
+        self.0.announced.notify_one();
     }
 
     async fn on_record(&self, id: OrderId, customer: CustomerId) -> Outcome {
@@ -291,4 +342,30 @@ impl Drop for UnderWay {
 
 fn violates(error: &sqlx::Error, constraint: &str) -> bool {
     error.as_database_error().and_then(|error| error.constraint()) == Some(constraint)
+}
+
+/// What people of the shop should hear of.
+fn report(before: &Attempt, settlement: &Settlement) {
+    let id = before.order.id;
+    match (&before.payment.state, &settlement.payment.state) {
+        (PaymentState::Done(_), PaymentState::AwaitingDeposit(_)) => {
+            error!(order.id = %id, "The bank took the deposit of order {id} back; hold its goods if they are not shipped");
+        }
+        (PaymentState::Declined(_) | PaymentState::Canceled, PaymentState::Excess(_)) => {
+            warn!(order.id = %id, "Money came for order {id} when it had ended; it goes back");
+        }
+        _ => {}
+    }
+    for refund in &settlement.refunds {
+        let (refund_id, state) = (refund.id, refund.state.name());
+        match &refund.state {
+            RefundState::Failed(why) => {
+                error!(order.id = %id, refund.id = %refund_id, code = why.code, "Refund {refund_id} of order {id} was refused");
+            }
+            RefundState::Requested | RefundState::Done { .. } => {
+                let origin = refund.origin.name();
+                info!(order.id = %id, refund.id = %refund_id, origin, "Refund {refund_id} of order {id} is {state}");
+            }
+        }
+    }
 }

@@ -218,6 +218,7 @@ enum Reason {
     Mismatch,
     NotFound,
     WrongState,
+    GivenBack,
     #[serde(other)]
     Failed,
 }
@@ -231,6 +232,7 @@ impl Reason {
             Outcome::Refused(domain::OrderError::AmountMismatch { .. }) => Self::Mismatch,
             Outcome::Refused(_) => Self::WrongState,
             Outcome::NotFound => Self::NotFound,
+            Outcome::GivenBack => Self::GivenBack,
             Outcome::GatewayFailed
             | Outcome::Unavailable
             | Outcome::Paid
@@ -247,6 +249,7 @@ impl Reason {
             Self::Mismatch => "mismatch",
             Self::NotFound => "not-found",
             Self::WrongState => "wrong-state",
+            Self::GivenBack => "given-back",
             Self::Failed => "failed",
         }
     }
@@ -273,6 +276,10 @@ impl Reason {
             Self::WrongState => (
                 "이 주문은 지금 결제할 수 없습니다. 이 시도로 청구된 금액은 없습니다.",
                 "This order cannot be paid now. This attempt charged nothing.",
+            ),
+            Self::GivenBack => (
+                "주문이 종료된 뒤의 결제입니다. 결제된 금액이 있으면 환불해 드립니다.",
+                "The order had ended. Whatever you paid for it is returned.",
             ),
             Self::Failed => (
                 "결제를 완료하지 못했습니다. 잠시 후 다시 시도해 주세요.",

@@ -1,13 +1,14 @@
 //! Finds out what became of payments whose outcome nobody waited for, or nobody survived to write down.
 
 use chrono::TimeDelta;
-use database::payments::{self, OpenPayment};
+use database::payments;
+use database::record::Known;
 use domain::{DeclineKind, Evidence, PaymentState};
 use futures_util::future::join_all;
 use tracing::{error, warn};
 
 use crate::checkout::Checkout;
-use crate::learn::Learned;
+use crate::learn::{Applied, Learned};
 
 /// Toss takes a confirm until 10 minutes after the buyer authenticated; later only a query makes sense.
 const CONFIRM_WINDOW: TimeDelta = TimeDelta::minutes(10);
@@ -36,7 +37,7 @@ impl Reconciler {
         Ok(count)
     }
 
-    async fn look_into(&self, open: OpenPayment) {
+    async fn look_into(&self, open: Known) {
         let id = open.attempt.order.id;
         let seen = match self.checkout.gateway().find(&open.attempt.payment).await {
             Ok(evidence) => evidence,
@@ -46,7 +47,7 @@ impl Reconciler {
                 return;
             }
         };
-        if self.checkout.apply(&open, seen).await != Learned::Open || !may_still_confirm(&open) {
+        if self.checkout.apply(&open, seen).await != Applied::Learned(Learned::Open) || !may_still_confirm(&open) {
             return;
         }
         // The request may never have left. The key is the same, so asking again cannot charge twice.
@@ -66,7 +67,7 @@ impl Reconciler {
     }
 }
 
-fn may_still_confirm(open: &OpenPayment) -> bool {
+fn may_still_confirm(open: &Known) -> bool {
     let payment = &open.attempt.payment;
     matches!(payment.state, PaymentState::Confirming) && open.at - payment.asked_at < CONFIRM_WINDOW
 }

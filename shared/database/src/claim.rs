@@ -206,6 +206,7 @@ fn judge(claim: &Claim, row: Row) -> sqlx::Result<Claimed> {
                 state: PaymentState::Confirming,
             },
             order,
+            refunds: Vec::new(),
         })));
     }
     Ok(match (row.overdue, row.short) {

@@ -18,6 +18,8 @@ pub mod payments;
 mod pool;
 pub mod products;
 pub mod push_attempts;
+pub mod record;
+pub mod refunds;
 pub mod stock;
 pub mod verify;
 pub mod watchdog;

@@ -260,7 +260,11 @@ pub(crate) fn state(row: &StateColumns<'_>) -> sqlx::Result<OrderState> {
         "paid" => {
             OrderState::Paid { payment: payment()?, paid_at: paid_at()?, refunded: decode(Won::new(row.refunded))? }
         }
-        "refunding" => OrderState::Refunding { payment: payment()?, paid_at: paid_at()? },
+        "refunding" => OrderState::Refunding {
+            payment: payment()?,
+            paid_at: paid_at()?,
+            refunded: decode(Won::new(row.refunded))?,
+        },
         "refunded" => OrderState::Refunded { payment: payment()?, paid_at: paid_at()? },
         "expired" => OrderState::Expired,
         "canceled" => OrderState::Canceled,

@@ -1,13 +1,12 @@
 //! Payments after the provider was asked: transaction B of the purchase, and what the reconciler needs.
 
 use chrono::{DateTime, Utc};
-use domain::{Attempt, Deposit, Order, Payment, PaymentId, PaymentState, Settlement, Won};
+use domain::{PaymentId, PaymentState, Settlement};
 use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::orders::{StateColumns, state};
-use crate::{decode, decode_text};
+use crate::record::{Known, KnownRow};
 
 /// A decision to write down.
 #[derive(Debug, Clone)]
@@ -31,10 +30,11 @@ pub async fn settle(db: &PgPool, verdicts: &[Verdict]) -> sqlx::Result<Vec<bool>
         r#"
         WITH decided AS (
             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::text[],
-                    $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[], $15::uuid[], $16::text[], $17::text[], $18::text[])
+                    $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[], $15::uuid[], $16::text[], $17::text[], $18::text[],
+                    $19::text[], $20::text[], $21::text[])
                 WITH ORDINALITY AS d (payment_id, order_id, from_status, status, order_status, approved_at, method, receipt_url,
                     decline_code, decline_message, deposit_bank, deposit_account, deposit_due_at, deposit_secret,
-                    event_id, event_type, event_data, traceparent, ix)
+                    event_id, event_type, event_data, traceparent, refund_bank, refund_account, refund_holder, ix)
         ), returning_stock AS MATERIALIZED (
             SELECT d.ix, l.product_id, l.quantity FROM decided d JOIN order_lines l USING (order_id)
             WHERE d.order_status IN ('pending', 'canceled', 'expired')
@@ -55,6 +55,9 @@ pub async fn settle(db: &PgPool, verdicts: &[Verdict]) -> sqlx::Result<Vec<bool>
                 deposit_account = coalesce(d.deposit_account, p.deposit_account),
                 deposit_due_at = coalesce(d.deposit_due_at, p.deposit_due_at),
                 deposit_secret = coalesce(d.deposit_secret, p.deposit_secret),
+                refund_bank = coalesce(d.refund_bank, p.refund_bank),
+                refund_account = coalesce(d.refund_account, p.refund_account),
+                refund_holder = coalesce(d.refund_holder, p.refund_holder),
                 attention = NULL,
                 next_check_at = CASE d.status WHEN 'awaiting_deposit' THEN d.deposit_due_at END,
                 checks = 0,
@@ -102,7 +105,10 @@ pub async fn settle(db: &PgPool, verdicts: &[Verdict]) -> sqlx::Result<Vec<bool>
         &column.event_ids as &[Option<Uuid>],
         &column.event_types as &[Option<String>],
         &column.event_data as &[Option<String>],
-        &column.traces as &[Option<String>]
+        &column.traces as &[Option<String>],
+        &column.refund_banks as &[Option<String>],
+        &column.refund_accounts as &[Option<String>],
+        &column.refund_holders as &[Option<String>]
     )
     .fetch_all(db)
     .await
@@ -128,11 +134,14 @@ struct SettleColumns {
     event_types: Vec<Option<String>>,
     event_data: Vec<Option<String>>,
     traces: Vec<Option<String>>,
+    refund_banks: Vec<Option<String>>,
+    refund_accounts: Vec<Option<String>>,
+    refund_holders: Vec<Option<String>>,
 }
 
 impl SettleColumns {
     fn push(&mut self, verdict: &Verdict) -> sqlx::Result<()> {
-        let Settlement { order, payment, event } = &verdict.settlement;
+        let Settlement { order, payment, event, .. } = &verdict.settlement;
         self.payments.push(payment.id.uuid());
         self.orders.push(order.id.uuid());
         self.from.push(verdict.from.to_owned());
@@ -140,7 +149,7 @@ impl SettleColumns {
         self.order_statuses.push(order.state.name().to_owned());
         let (mut approval, mut decline, mut deposit) = (None, None, None);
         match &payment.state {
-            PaymentState::Done(done) => approval = Some(done),
+            PaymentState::Done(done) | PaymentState::Excess(done) => approval = Some(done),
             PaymentState::Declined(refusal) => decline = Some(refusal),
             PaymentState::AwaitingDeposit(account) => deposit = Some(account),
             PaymentState::Confirming | PaymentState::Canceled => {}
@@ -159,29 +168,20 @@ impl SettleColumns {
         let data = event.as_ref().map(domain::Event::body).transpose();
         self.event_data.push(data.map_err(|error| sqlx::Error::Encode(Box::new(error)))?);
         self.traces.push(verdict.traceparent.clone());
+        let back = deposit.and_then(|d| d.refund_account.as_ref());
+        self.refund_banks.push(back.map(|account| account.bank.clone()));
+        self.refund_accounts.push(back.map(|account| account.number.expose_secret().to_owned()));
+        self.refund_holders.push(back.map(|account| account.holder.clone()));
         Ok(())
     }
-}
-
-/// A payment whose outcome is open, as the database knows it.
-#[derive(Debug, Clone)]
-pub struct OpenPayment {
-    /// The order and the payment.
-    pub attempt: Attempt,
-    /// W3C trace context of the click.
-    pub traceparent: Option<String>,
-    /// The database's time when this was read.
-    pub at: DateTime<Utc>,
-    /// How often the provider was asked about it so far.
-    pub checks: i16,
 }
 
 /// Takes up to `limit` payments that are due to be asked about, and puts each off until its next turn: 20 s after
 /// the confirm, then 1, 2, 4, 8, 11 minutes, then hourly for a day, then daily. `pace` stretches (or, in tests,
 /// shrinks) the schedule. Two reconcilers get different payments.
-pub async fn take_due(db: &PgPool, limit: i64, pace: f64) -> sqlx::Result<Vec<OpenPayment>> {
+pub async fn take_due(db: &PgPool, limit: i64, pace: f64) -> sqlx::Result<Vec<Known>> {
     sqlx::query_as!(
-        OpenRow,
+        KnownRow,
         r#"
         WITH due AS MATERIALIZED (
             SELECT id FROM payments WHERE next_check_at <= now()
@@ -189,18 +189,16 @@ pub async fn take_due(db: &PgPool, limit: i64, pace: f64) -> sqlx::Result<Vec<Op
         ), taken AS (
             UPDATE payments p
             SET checks = p.checks + 1,
-                next_check_at = now() + $2 * CASE
-                    WHEN p.checks < 6 THEN make_interval(secs => (ARRAY[20, 60, 120, 240, 480, 660])[p.checks + 1])
-                    WHEN p.checks < 30 THEN interval '1 hour'
-                    ELSE interval '1 day' END
+                next_check_at = now() + $2 * check_after(p.checks)
             FROM due WHERE p.id = due.id
             RETURNING p.*
         )
-        SELECT p.id, p.attempt, p.payment_key, p.payment_type, p.amount, p.status AS payment_status, p.asked_at, p.checks,
-            p.traceparent, p.deposit_bank, p.deposit_account, p.deposit_due_at,
+        SELECT p.id, p.attempt, p.payment_key, p.payment_type, p.amount, p.status AS payment_status, p.asked_at, p.approved_at,
+            p.decline_code, p.checks, p.traceparent, p.deposit_bank, p.deposit_account, p.deposit_due_at,
             o.id AS order_id, o.customer_id, o.name, o.status AS order_status, o.attempts, o.paid_at, o.refunded_amount,
-            now() AS "at!"
+            h.id AS "holder?", h.deposit_due_at AS order_due_at, now() AS "at!"
         FROM taken p JOIN orders o ON o.id = p.order_id
+        LEFT JOIN payments h ON h.order_id = o.id AND h.payment_key = o.payment_key
         "#,
         limit,
         pace
@@ -208,105 +206,12 @@ pub async fn take_due(db: &PgPool, limit: i64, pace: f64) -> sqlx::Result<Vec<Op
     .fetch_all(db)
     .await?
     .into_iter()
-    .map(OpenPayment::try_from)
+    .map(Known::try_from)
     .collect()
-}
-
-/// The payment, if its outcome is still open.
-pub async fn find_open(db: &PgPool, id: PaymentId) -> sqlx::Result<Option<OpenPayment>> {
-    sqlx::query_as!(
-        OpenRow,
-        r#"
-        SELECT p.id, p.attempt, p.payment_key, p.payment_type, p.amount, p.status AS payment_status, p.asked_at, p.checks,
-            p.traceparent, p.deposit_bank, p.deposit_account, p.deposit_due_at,
-            o.id AS order_id, o.customer_id, o.name, o.status AS order_status, o.attempts, o.paid_at, o.refunded_amount,
-            now() AS "at!"
-        FROM payments p JOIN orders o ON o.id = p.order_id
-        WHERE p.id = $1 AND p.status IN ('confirming', 'awaiting_deposit')
-        "#,
-        id.uuid()
-    )
-    .fetch_optional(db)
-    .await?
-    .map(OpenPayment::try_from)
-    .transpose()
 }
 
 /// Notes why a person has to look at a payment that evidence alone cannot settle. It keeps being asked about.
 pub async fn call_for_attention(db: &PgPool, id: PaymentId, why: &str) -> sqlx::Result<()> {
     sqlx::query!("UPDATE payments SET attention = $2 WHERE id = $1", id.uuid(), why).execute(db).await?;
     Ok(())
-}
-
-struct OpenRow {
-    id: Uuid,
-    attempt: i16,
-    payment_key: String,
-    payment_type: String,
-    amount: i64,
-    payment_status: String,
-    asked_at: DateTime<Utc>,
-    checks: i16,
-    traceparent: Option<String>,
-    deposit_bank: Option<String>,
-    deposit_account: Option<String>,
-    deposit_due_at: Option<DateTime<Utc>>,
-    order_id: Uuid,
-    customer_id: Uuid,
-    name: String,
-    order_status: String,
-    attempts: i16,
-    paid_at: Option<DateTime<Utc>>,
-    refunded_amount: i64,
-    at: DateTime<Utc>,
-}
-
-impl TryFrom<OpenRow> for OpenPayment {
-    type Error = sqlx::Error;
-    fn try_from(row: OpenRow) -> sqlx::Result<Self> {
-        let id = PaymentId::from(row.id);
-        let amount = decode(Won::new(row.amount))?;
-        let order_state = state(&StateColumns {
-            status: &row.order_status,
-            payment: Some(id),
-            paid_at: row.paid_at,
-            due_at: row.deposit_due_at,
-            refunded: row.refunded_amount,
-        })?;
-        let state = match (row.payment_status.as_str(), row.deposit_due_at) {
-            ("confirming", _) => PaymentState::Confirming,
-            ("awaiting_deposit", Some(due_at)) => PaymentState::AwaitingDeposit(Deposit {
-                bank: row.deposit_bank.unwrap_or_default(),
-                account: row.deposit_account.unwrap_or_default(),
-                due_at,
-                secret: None, // compared in the database when a webhook repeats it
-            }),
-            (other, _) => return Err(decode_text(format!("a {other} payment is not open"))),
-        };
-        Ok(Self {
-            attempt: Attempt {
-                order: Order {
-                    id: row.order_id.into(),
-                    customer: row.customer_id.into(),
-                    name: row.name,
-                    amount, // an attempt is always for the order's frozen amount
-                    attempts: row.attempts,
-                    state: order_state,
-                },
-                payment: Payment {
-                    id,
-                    order: row.order_id.into(),
-                    attempt: row.attempt,
-                    key: decode(row.payment_key.try_into())?,
-                    amount,
-                    payment_type: row.payment_type,
-                    asked_at: row.asked_at,
-                    state,
-                },
-            },
-            traceparent: row.traceparent,
-            at: row.at,
-            checks: row.checks,
-        })
-    }
 }

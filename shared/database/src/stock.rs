@@ -22,7 +22,8 @@ pub async fn sell(db: &PgPool, consumer: &str, events: &[EventId]) -> sqlx::Resu
             FROM unnest($2::uuid[]) WITH ORDINALITY AS a (id, ix)
         ), sale AS MATERIALIZED (
             -- The message is only a hint: what counts is what we announced ourselves and how the order stands.
-            SELECT e.id AS event_id, o.id AS order_id, o.status = 'paid' AS paid
+            -- Goods that came back need not be sold: whoever took them back has claimed the event.
+            SELECT e.id AS event_id, o.id AS order_id, o.paid_at IS NOT NULL AS paid
             FROM asked a
             JOIN outbox e ON e.id = a.id AND e.type = 'checkout-success'
             JOIN orders o ON o.id = e.order_id
@@ -54,7 +55,7 @@ pub async fn sell(db: &PgPool, consumer: &str, events: &[EventId]) -> sqlx::Resu
         SELECT CASE
             WHEN a.first AND c.event_id IS NOT NULL THEN 'done'
             WHEN s.paid THEN 'duplicate'
-            -- Sold, and since then refunded or forgotten by the outbox.
+            -- Sold, and since then taken back or forgotten by the outbox.
             WHEN EXISTS (SELECT FROM inbox i WHERE i.consumer = $1 AND i.event_id = a.id) THEN 'duplicate'
             WHEN s.event_id IS NULL THEN 'unknown'
             ELSE 'not_paid'

@@ -3,8 +3,10 @@
 
 mod always;
 mod drained;
+mod money_back;
 mod provider;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, PgPool};
@@ -18,7 +20,7 @@ pub const EVIDENCE_KEPT_FOR: Duration = Duration::from_hours(7 * 24);
 const EXAMPLES: usize = 20;
 
 /// Something that must be true of the rows.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Invariant {
     /// Its name in reports.
     pub name: &'static str,
@@ -61,7 +63,9 @@ impl Violation {
 
 /// What is true at every moment.
 pub fn always() -> &'static [Invariant] {
-    &always::INVARIANTS
+    static ALWAYS: LazyLock<Vec<Invariant>> =
+        LazyLock::new(|| [always::INVARIANTS.as_slice(), money_back::INVARIANTS.as_slice()].concat());
+    &ALWAYS
 }
 
 /// What is true once traffic has stopped and every queue has drained.

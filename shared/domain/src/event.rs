@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::{Currency, Decline, EventId, OrderId, PaymentId, PaymentKey, Won};
+use crate::{Currency, Decline, EventId, OrderId, PaymentId, PaymentKey, RefundId, Won};
 
 /// What an event announces. Also the name of the topic it is published to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,6 +62,21 @@ pub enum Event {
         /// How much was asked for.
         amount: Won,
     },
+    /// Money went back.
+    CheckoutRefunded {
+        /// The order.
+        order: OrderId,
+        /// The payment that it was taken from.
+        payment: PaymentId,
+        /// The refund.
+        refund: RefundId,
+        /// How much.
+        amount: Won,
+        /// Why.
+        reason: String,
+        /// When.
+        refunded_at: DateTime<Utc>,
+    },
 }
 
 #[derive(Serialize)]
@@ -85,32 +100,55 @@ struct FailedBody<'a> {
     currency: Currency,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RefundedBody<'a> {
+    order_id: OrderId,
+    refund_id: RefundId,
+    amount: Won,
+    currency: Currency,
+    reason: &'a str,
+    refunded_at: DateTime<Utc>,
+}
+
 impl Event {
     /// What it announces.
     pub const fn event_type(&self) -> EventType {
         match self {
             Self::CheckoutSuccess { .. } => EventType::CheckoutSuccess,
             Self::CheckoutFailed { .. } => EventType::CheckoutFailed,
+            Self::CheckoutRefunded { .. } => EventType::CheckoutRefunded,
         }
     }
 
     /// The order it is about.
     pub const fn order(&self) -> OrderId {
         match self {
-            Self::CheckoutSuccess { order, .. } | Self::CheckoutFailed { order, .. } => *order,
+            Self::CheckoutSuccess { order, .. }
+            | Self::CheckoutFailed { order, .. }
+            | Self::CheckoutRefunded { order, .. } => *order,
         }
     }
 
     /// The payment it is about.
     pub const fn payment(&self) -> PaymentId {
         match self {
-            Self::CheckoutSuccess { payment, .. } | Self::CheckoutFailed { payment, .. } => *payment,
+            Self::CheckoutSuccess { payment, .. }
+            | Self::CheckoutFailed { payment, .. }
+            | Self::CheckoutRefunded { payment, .. } => *payment,
         }
     }
 
     /// Its id, the same for the same announcement however often it is derived.
     pub fn id(&self) -> EventId {
-        EventId::derived(self.payment(), self.event_type().name())
+        match self {
+            // A deposit that is taken back and comes again is paid again, and that is another event.
+            Self::CheckoutSuccess { payment, paid_at, .. } => {
+                EventId::derived(payment.uuid(), &format!("checkout-success@{}", paid_at.timestamp()))
+            }
+            Self::CheckoutFailed { payment, .. } => EventId::derived(payment.uuid(), "checkout-failed"),
+            Self::CheckoutRefunded { refund, .. } => EventId::derived(refund.uuid(), "checkout-refunded"),
+        }
     }
 
     /// The JSON body, in the shape that shops already consume.
@@ -133,6 +171,16 @@ impl Event {
                 amount: *amount,
                 currency: Currency::Krw,
             }),
+            Self::CheckoutRefunded { order, refund, amount, reason, refunded_at, .. } => {
+                serde_json::to_string(&RefundedBody {
+                    order_id: *order,
+                    refund_id: *refund,
+                    amount: *amount,
+                    currency: Currency::Krw,
+                    reason,
+                    refunded_at: *refunded_at,
+                })
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::{Currency, Decline, Deposit, Payment, PaymentKey, Won};
+use crate::{Currency, Decline, Deposit, Payment, PaymentKey, RefundAccount, RefundId, Won};
 
 /// A payment provider. An answer is `Ok`, whatever it says; not knowing is `Err`.
 #[async_trait]
@@ -32,6 +32,8 @@ pub enum Evidence {
     Seen(ProviderPayment),
     /// The provider refused to take the money.
     Declined(Decline),
+    /// The provider refused to give money back.
+    RefundRefused(RefundId, Decline),
     /// The provider does not know the payment. No proof by itself while a confirm may still be on its way.
     NotFound,
 }
@@ -51,6 +53,21 @@ pub struct ProviderPayment {
     pub currency: Option<Currency>,
     /// How far it got.
     pub status: ProviderStatus,
+    /// What was given back, by us or by others.
+    pub cancels: Vec<ProviderCancel>,
+}
+
+/// Money given back, in the provider's book (Toss: an element of `Payment.cancels`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderCancel {
+    /// The provider's name for it.
+    pub transaction_key: String,
+    /// How much.
+    pub amount: Won,
+    /// Why, as whoever gave it back put it.
+    pub reason: String,
+    /// When.
+    pub at: DateTime<Utc>,
 }
 
 /// How far a payment got in the provider's book (Toss: `Payment.status`).
@@ -115,6 +132,8 @@ pub struct CancelRequest {
     pub refundable: Won,
     /// Told to the buyer by the provider; at most 200 characters.
     pub reason: String,
+    /// Where it goes, for a deposit.
+    pub account: Option<RefundAccount>,
     /// `Idempotency-Key`: one per intended refund, the same for every try of it.
     pub idempotency_key: String,
 }

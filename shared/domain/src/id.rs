@@ -58,6 +58,10 @@ uuid_id!(
     PaymentId
 );
 uuid_id!(
+    /// A refund: money going back.
+    RefundId
+);
+uuid_id!(
     /// A customer, guest or member.
     CustomerId
 );
@@ -75,10 +79,18 @@ uuid_id!(
 );
 
 impl EventId {
-    /// The id of the event that announces `what` about `payment`. Derived, so that announcing the same
+    /// The id of the event that announces `what` about a payment or a refund. Derived, so that announcing the same
     /// thing twice is a conflict in the outbox instead of a second event.
+    pub fn derived(about: Uuid, what: &str) -> Self {
+        Self(Uuid::new_v5(&about, what.as_bytes()))
+    }
+}
+
+impl RefundId {
+    /// The id of a refund of `payment` that nobody asked for here. Derived, so that deciding twice about the same
+    /// thing gives one refund.
     pub fn derived(payment: PaymentId, what: &str) -> Self {
-        Self(Uuid::new_v5(&payment.uuid(), what.as_bytes()))
+        Self(Uuid::new_v5(&payment.0, what.as_bytes()))
     }
 }
 

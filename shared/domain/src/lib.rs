@@ -9,14 +9,20 @@ mod order;
 mod payment;
 mod publisher;
 mod push;
+mod refund;
 mod settle;
 
 pub use event::{Event, EventEnvelope, EventType};
-pub use gateway::{CancelAnswer, CancelRequest, Evidence, PaymentGateway, ProviderPayment, ProviderStatus, Unanswered};
-pub use id::{CustomerId, DeviceId, EventId, IdError, OrderId, PaymentId, PaymentKey, ProductId, ProviderOrderId};
+pub use gateway::{
+    CancelAnswer, CancelRequest, Evidence, PaymentGateway, ProviderCancel, ProviderPayment, ProviderStatus, Unanswered,
+};
+pub use id::{
+    CustomerId, DeviceId, EventId, IdError, OrderId, PaymentId, PaymentKey, ProductId, ProviderOrderId, RefundId,
+};
 pub use money::{Currency, MoneyError, Quantity, Won};
 pub use order::{Line, MAX_LINES, NewOrder, Order, OrderError, OrderState, PlaceError};
 pub use payment::{Approval, Decline, DeclineKind, Deposit, Payment, PaymentState, Provider};
 pub use publisher::{EventPublisher, PublishError};
 pub use push::{DeviceToken, PushError, PushNotification, PushSender, TokenKind};
+pub use refund::{NotAnAccount, Refund, RefundAccount, RefundAsk, RefundError, RefundOrigin, RefundState};
 pub use settle::{Attempt, Settlement, Undecided, settle};

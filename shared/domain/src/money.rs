@@ -45,6 +45,11 @@ impl Won {
         Self::new(self.0 + other.0) // both are at most 10^11: the sum fits
     }
 
+    /// What is left after taking some away.
+    pub fn minus(self, other: Self) -> Result<Self, MoneyError> {
+        Self::new(self.0 - other.0) // neither is negative: the difference fits
+    }
+
     /// The price of several pieces.
     pub fn times(self, quantity: Quantity) -> Result<Self, MoneyError> {
         Self::new(self.0 * i64::from(quantity.get())) // 10^11 * 10^4 fits

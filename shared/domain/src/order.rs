@@ -134,6 +134,8 @@ pub enum OrderState {
         payment: PaymentId,
         /// When the provider took the money.
         paid_at: DateTime<Utc>,
+        /// How much of it went back before.
+        refunded: Won,
     },
     /// All money went back.
     Refunded {

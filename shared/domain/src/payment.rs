@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::{OrderId, PaymentId, PaymentKey, ProviderOrderId, Won};
+use crate::{OrderId, PaymentId, PaymentKey, ProviderOrderId, RefundAccount, Won};
 
 /// Who moves the money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -53,6 +53,8 @@ pub enum PaymentState {
     AwaitingDeposit(Deposit),
     /// The money is the shop's.
     Done(Approval),
+    /// The money came when nothing could be had for it any more. It is owed to the buyer.
+    Excess(Approval),
     /// The provider refused. Nothing was kept.
     Declined(Decline),
     /// Ended without money after it had been possible: the provider canceled or expired it.
@@ -66,9 +68,17 @@ impl PaymentState {
             Self::Confirming => "confirming",
             Self::AwaitingDeposit(_) => "awaiting_deposit",
             Self::Done(_) => "done",
+            Self::Excess(_) => "excess",
             Self::Declined(_) => "declined",
             Self::Canceled => "canceled",
         }
+    }
+}
+
+impl PaymentState {
+    /// Whether the provider may still decide about it.
+    pub const fn is_open(&self) -> bool {
+        matches!(self, Self::Confirming | Self::AwaitingDeposit(_))
     }
 }
 
@@ -107,6 +117,8 @@ pub struct Deposit {
     pub due_at: DateTime<Utc>,
     /// What the provider repeats in its deposit webhook (`Payment.secret`).
     pub secret: Option<SecretString>,
+    /// Where the money goes if it has to go back, if the buyer said so in the payment window.
+    pub refund_account: Option<RefundAccount>,
 }
 
 /// A refusal by the provider. The buyer was not charged.

@@ -90,6 +90,17 @@ struct CancelBody<'a> {
     cancel_reason: &'a str,
     cancel_amount: i64,
     refundable_amount: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refund_receive_account: Option<ReceiveAccount<'a>>,
+}
+
+/// `bank` here, `bankCode` in Toss's answers.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReceiveAccount<'a> {
+    bank: &'a str,
+    account_number: &'a str,
+    holder_name: &'a str,
 }
 
 /// What came back, before it is known what that means for the call.
@@ -197,6 +208,11 @@ impl PaymentGateway for Toss {
             cancel_reason: &request.reason,
             cancel_amount: request.amount.get(),
             refundable_amount: request.refundable.get(),
+            refund_receive_account: request.account.as_ref().map(|account| ReceiveAccount {
+                bank: &account.bank,
+                account_number: account.number.expose_secret(),
+                holder_name: &account.holder,
+            }),
         };
         let http_request = self
             .http

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, FixedOffset, NaiveDateTime, Utc};
 use domain::{
-    Approval, Currency, Decline, DeclineKind, Deposit, PaymentKey, ProviderPayment, ProviderStatus, Unanswered, Won,
+    Approval, Currency, Decline, DeclineKind, Deposit, PaymentKey, ProviderCancel, ProviderPayment, ProviderStatus,
+    RefundAccount, Unanswered, Won,
 };
 use serde::{Deserialize, Deserializer, de};
 
@@ -27,6 +28,7 @@ struct Payment {
     virtual_account: Option<VirtualAccount>,
     secret: Option<String>,
     failure: Option<Refusal>,
+    cancels: Option<Vec<Cancel>>,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +42,41 @@ struct VirtualAccount {
     bank_code: String,
     account_number: String,
     due_date: Option<String>,
+    /// Shown for half an hour only.
+    refund_receive_account: Option<ReceiveAccount>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReceiveAccount {
+    bank_code: String,
+    account_number: String,
+    holder_name: String,
+}
+
+#[expect(clippy::struct_field_names, reason = "the names are Toss's")]
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Cancel {
+    transaction_key: String,
+    #[serde(deserialize_with = "won")]
+    cancel_amount: Won,
+    #[serde(default)]
+    cancel_reason: String,
+    canceled_at: String,
+    /// Missing in old versions. Only cancels of foreign methods are ever anything but done.
+    cancel_status: Option<String>,
+}
+
+impl Cancel {
+    fn read(&self) -> Result<ProviderCancel, &'static str> {
+        Ok(ProviderCancel {
+            transaction_key: name(&self.transaction_key),
+            amount: self.cancel_amount,
+            reason: name(&self.cancel_reason),
+            at: time(&self.canceled_at)?,
+        })
+    }
 }
 
 /// Toss's two words on what went wrong: the body of an error, or the `failure` of a payment.
@@ -67,6 +104,9 @@ pub(crate) fn parse(body: &[u8]) -> Result<ProviderPayment, String> {
     let payment: Payment = serde_json::from_slice(body).map_err(|error| {
         format!("with an unreadable payment ({:?} error, column {})", error.classify(), error.column())
     })?;
+    let cancels = payment.cancels.unwrap_or_default();
+    let done = cancels.iter().filter(|cancel| cancel.cancel_status.as_deref().is_none_or(|status| status == "DONE"));
+    let cancels = done.map(Cancel::read).collect::<Result<_, _>>()?;
     let approved_at = payment.approved_at.as_deref().map(time).transpose()?;
     let status = match payment.status.as_str() {
         "READY" | "IN_PROGRESS" => ProviderStatus::Open,
@@ -77,6 +117,9 @@ pub(crate) fn parse(body: &[u8]) -> Result<ProviderPayment, String> {
                 account: name(&account.account_number),
                 due_at: account.due_date.as_deref().map(time).transpose()?.ok_or("with a deposit awaited for ever")?,
                 secret: payment.secret.map(|secret| name(&secret).into()),
+                refund_account: account
+                    .refund_receive_account
+                    .and_then(|it| RefundAccount::new(it.bank_code, it.account_number, it.holder_name).ok()),
             })
         }
         "DONE" => ProviderStatus::Done(Approval {
@@ -98,6 +141,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<ProviderPayment, String> {
         balance: payment.balance_amount,
         currency: (payment.currency == Currency::Krw.code()).then_some(Currency::Krw),
         status,
+        cancels,
     })
 }
 

@@ -113,6 +113,7 @@ fn refund() -> CancelRequest {
         amount: Won::new(5_000).unwrap(),
         refundable: Won::new(15_000).unwrap(),
         reason: "품절".into(),
+        account: None,
         idempotency_key: "cancel:17".into(),
     }
 }

@@ -80,6 +80,11 @@ fn answer(order_id: ProviderOrderId, outcome: Outcome) -> Result<Response, Probl
             "payment-gateway-error",
             "결제 서비스 오류, 청구되지 않았습니다 / The payment service failed, nothing was charged",
         )),
+        Outcome::GivenBack => Err(Problem::new(
+            StatusCode::CONFLICT,
+            "payment-returned",
+            "주문이 종료되어 결제 금액을 환불합니다 / The order had ended, your money is returned",
+        )),
         Outcome::NotFound => Err(Problem::not_found()),
         Outcome::SoldOut => Err(Problem::new(
             StatusCode::CONFLICT,
@@ -128,6 +133,7 @@ mod tests {
         assert_eq!(status(Outcome::AwaitingDeposit), 200);
         assert_eq!(status(Outcome::Checking), 202);
         assert_eq!(status(Outcome::Declined(domain::Decline::by_provider("REJECT_CARD_PAYMENT", "한도초과"))), 402);
+        assert_eq!(status(Outcome::GivenBack), 409);
         assert_eq!(status(Outcome::NotFound), 404);
         assert_eq!(status(Outcome::SoldOut), 409);
         assert_eq!(status(Outcome::Overdue), 409);

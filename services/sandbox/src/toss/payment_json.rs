@@ -1,6 +1,6 @@
 //! The Payment object as Toss writes it (API version 2022-11-16).
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -86,7 +86,16 @@ struct VirtualAccount<'a> {
     expired: bool,
     settlement_status: &'static str,
     refund_status: &'static str,
-    refund_receive_account: (),
+    /// Collected in the window; Toss shows it for half an hour.
+    refund_receive_account: Option<RefundAccount<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RefundAccount<'a> {
+    bank_code: &'static str,
+    account_number: &'static str,
+    holder_name: &'a str,
 }
 
 #[derive(Serialize)]
@@ -138,7 +147,11 @@ impl<'a> PaymentJson<'a> {
                 expired: !approved && now >= account.due,
                 settlement_status: if approved { "COMPLETED" } else { "INCOMPLETED" },
                 refund_status: if approved && !payment.cancels.is_empty() { "PENDING" } else { "NONE" },
-                refund_receive_account: (),
+                refund_receive_account: (now < payment.requested_at + TimeDelta::minutes(30)).then(|| RefundAccount {
+                    bank_code: "20",
+                    account_number: "1002123456789",
+                    holder_name: payment.customer_name.as_deref().unwrap_or("박토스"),
+                }),
             }),
             transfer: (),
             mobile_phone: (),

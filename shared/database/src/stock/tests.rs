@@ -130,12 +130,12 @@ async fn only_our_own_announcement_of_a_paid_order_counts() {
         .unwrap();
     assert_eq!(sell_one(&db, declined.into()).await.unwrap(), Outcome::Unknown);
 
-    execute(&db, "UPDATE orders SET status = 'refunding' WHERE status = 'paid'").await;
+    execute(&db, "UPDATE orders SET status = 'confirming', paid_at = NULL WHERE status = 'paid'").await;
     assert_eq!(sell_one(&db, event).await.unwrap(), Outcome::NotPaid);
-    execute(&db, "UPDATE orders SET status = 'paid' WHERE status = 'refunding'").await;
-    assert_eq!(sell_one(&db, event).await.unwrap(), Outcome::Done);
-    execute(&db, "UPDATE orders SET status = 'refunding' WHERE status = 'paid'").await;
-    assert_eq!(sell_one(&db, event).await.unwrap(), Outcome::Duplicate, "sold before the refund began");
+    execute(&db, "UPDATE orders SET status = 'refunding', paid_at = now() WHERE status = 'confirming'").await;
+    assert_eq!(sell_one(&db, event).await.unwrap(), Outcome::Done, "a refund alone brings nothing back");
+    execute(&db, "UPDATE orders SET status = 'confirming', paid_at = NULL WHERE status = 'refunding'").await;
+    assert_eq!(sell_one(&db, event).await.unwrap(), Outcome::Duplicate);
     assert_eq!(shelf(&db, mug).await, (9, 0, 1));
 }
 

@@ -22,7 +22,7 @@ pub(super) static INVARIANTS: [Invariant; 15] = [
     },
     Invariant {
         name: "stock_reserved",
-        statement: "what is reserved is what orders being paid, or paid and not yet sold, ask for",
+        statement: "what is reserved is what orders being paid, or paid and neither sold nor restocked yet, ask for",
         sql: "
             SELECT coalesce(s.product_id, d.product_id)::text,
                 format('%s reserved, %s asked for', coalesce(s.reserved, 0), coalesce(d.sum, 0))
@@ -30,9 +30,10 @@ pub(super) static INVARIANTS: [Invariant; 15] = [
             FULL JOIN (
                 SELECT l.product_id, sum(l.quantity)
                 FROM orders o JOIN order_lines l ON l.order_id = o.id
-                WHERE o.status IN ('confirming', 'awaiting_deposit', 'paid') AND NOT EXISTS (
-                    SELECT FROM stock_ledger g
-                    WHERE g.kind = 'sold' AND g.order_id = l.order_id AND g.product_id = l.product_id)
+                WHERE o.status IN ('confirming', 'awaiting_deposit', 'paid', 'refunding', 'refunded') AND o.restocked_at IS NULL
+                    AND NOT EXISTS (
+                        SELECT FROM stock_ledger g WHERE g.order_id = l.order_id AND g.product_id = l.product_id
+                        HAVING sum(g.quantity) < 0)
                 GROUP BY l.product_id
             ) d USING (product_id)
             WHERE coalesce(s.reserved, 0) <> coalesce(d.sum, 0)",
@@ -111,17 +112,19 @@ pub(super) static INVARIANTS: [Invariant; 15] = [
     },
     Invariant {
         name: "paid_announced",
-        statement: "an order was announced as paid exactly once if it was paid, else never",
+        statement: "an order was announced as paid exactly as often as it was paid",
         sql: "
             SELECT coalesce(o.id, e.order_id)::text, format('%s, announced %s times', o.status, coalesce(e.times, 0))
             FROM orders o
-            LEFT JOIN payments p ON p.order_id = o.id AND p.status = 'done'
+            LEFT JOIN payments p ON p.order_id = o.id AND (p.status = 'done' OR p.reversals > 0)
             FULL JOIN (
                 SELECT order_id, count(*) AS times, min(payment_id::text) AS payment FROM outbox
                 WHERE type = 'checkout-success' GROUP BY order_id
             ) e ON e.order_id = o.id
             WHERE CASE
-                WHEN e.times IS NOT NULL THEN e.times <> 1 OR o.paid_at IS NULL OR p.id::text IS DISTINCT FROM e.payment
+                WHEN e.times IS NOT NULL THEN p.id::text IS DISTINCT FROM e.payment
+                    OR e.times > p.reversals + (o.paid_at IS NOT NULL)::int
+                    OR (e.times <> p.reversals + (o.paid_at IS NOT NULL)::int AND p.asked_at >= (SELECT since FROM evidence))
                 -- Of an old order the announcement is forgotten; its effect is not.
                 ELSE o.paid_at IS NOT NULL AND (coalesce(p.settled_at, o.paid_at) >= (SELECT since FROM evidence)
                     OR NOT EXISTS (SELECT FROM stock_ledger g WHERE g.order_id = o.id AND g.kind = 'sold'))
@@ -129,7 +132,7 @@ pub(super) static INVARIANTS: [Invariant; 15] = [
     },
     Invariant {
         name: "decline_announced",
-        statement: "a payment was announced as failed exactly once if it was declined, else never",
+        statement: "a payment was announced as failed exactly once if it was declined, and never if it was not",
         sql: "
             SELECT coalesce(p.provider_order_id, e.payment_id::text),
                 format('%s, announced %s times', coalesce(p.status, 'unknown'), coalesce(e.times, 0))
@@ -138,7 +141,9 @@ pub(super) static INVARIANTS: [Invariant; 15] = [
                 SELECT payment_id, count(*) AS times FROM outbox WHERE type = 'checkout-failed' GROUP BY payment_id
             ) e ON e.payment_id = p.id
             WHERE CASE
-                WHEN e.times IS NOT NULL THEN e.times <> 1 OR p.status IS DISTINCT FROM 'declined'
+                WHEN e.times IS NOT NULL THEN e.times <> 1 OR p.status IS NULL
+                    -- Money that came after the refusal does not take the announcement back.
+                    OR p.status NOT IN ('declined', 'excess')
                 ELSE p.status = 'declined' AND p.settled_at >= (SELECT since FROM evidence)
             END",
     },
@@ -148,32 +153,40 @@ pub(super) static INVARIANTS: [Invariant; 15] = [
         sql: "
             SELECT coalesce(g.order_id, l.order_id)::text, format('product %s: %s ordered, %s sold',
                 coalesce(g.product_id, l.product_id), coalesce(l.quantity, 0), coalesce(-g.quantity, 0))
-            FROM (SELECT order_id, product_id, quantity FROM stock_ledger WHERE kind = 'sold') g
+            FROM (SELECT order_id, product_id, sum(quantity) AS quantity FROM stock_ledger
+                WHERE kind IN ('sold', 'returned') GROUP BY order_id, product_id HAVING sum(quantity) <> 0) g
             FULL JOIN (
                 SELECT order_id, product_id, quantity FROM order_lines
-                WHERE order_id IN (SELECT order_id FROM stock_ledger WHERE kind = 'sold')
+                WHERE order_id IN (SELECT order_id FROM stock_ledger WHERE kind IN ('sold', 'returned')
+                    GROUP BY order_id HAVING sum(quantity) <> 0)
             ) l USING (order_id, product_id)
             WHERE g.quantity IS DISTINCT FROM -l.quantity",
     },
     Invariant {
         name: "sold_paid",
-        statement: "nothing is sold that was not paid",
+        statement: "nothing is sold that is not paid, or that came back",
         sql: "
             SELECT g.order_id::text, format('%s, and %s pieces of product %s are sold', coalesce(o.status, 'no such order'),
                 -g.quantity, g.product_id)
-            FROM stock_ledger g LEFT JOIN orders o ON o.id = g.order_id
-            WHERE g.kind = 'sold' AND o.paid_at IS NULL",
+            FROM (SELECT order_id, product_id, sum(quantity) AS quantity FROM stock_ledger
+                WHERE kind IN ('sold', 'returned') GROUP BY order_id, product_id HAVING sum(quantity) <> 0) g
+            LEFT JOIN orders o ON o.id = g.order_id
+            WHERE o.paid_at IS NULL OR o.restocked_at IS NOT NULL",
     },
     Invariant {
         name: "sold_once_by_event",
-        statement: "what is sold was sold by an event that the stock worker has claimed, and every claim sold something",
+        statement: "what is sold was sold by an event that the stock worker has claimed; what is claimed was sold, or kept from being sold",
         sql: "
             SELECT coalesce(g.event_id, i.event_id)::text,
                 CASE WHEN i.event_id IS NULL THEN format('order %s is sold, the event is not claimed', g.order_id)
                 ELSE 'claimed, and nothing is sold' END
             FROM (SELECT DISTINCT event_id, order_id, at FROM stock_ledger WHERE kind = 'sold') g
             FULL JOIN (SELECT event_id, at FROM inbox WHERE consumer = 'checkout-stock') i USING (event_id)
-            WHERE g.order_id IS NULL OR (i.event_id IS NULL AND g.at >= (SELECT since FROM evidence))",
+            WHERE CASE WHEN i.event_id IS NULL THEN g.at >= (SELECT since FROM evidence)
+                ELSE g.order_id IS NULL AND NOT EXISTS (
+                    SELECT FROM outbox e JOIN orders o ON o.id = e.order_id JOIN payments p ON p.id = e.payment_id
+                    WHERE e.id = i.event_id AND (o.restocked_at IS NOT NULL OR p.reversals > 0))
+            END",
     },
     Invariant {
         name: "push_explained",
@@ -190,7 +203,8 @@ pub(super) static INVARIANTS: [Invariant; 15] = [
             LEFT JOIN outbox e ON e.id = a.event_id
             WHERE CASE
                 WHEN e.id IS NULL THEN o.id IS NULL OR a.at >= (SELECT since FROM evidence)
-                ELSE e.order_id <> a.order_id OR (e.type = 'checkout-success' AND o.paid_at IS NULL)
+                ELSE e.order_id <> a.order_id OR (e.type = 'checkout-success' AND o.paid_at IS NULL
+                        AND NOT EXISTS (SELECT FROM payments p WHERE p.id = e.payment_id AND p.reversals > 0))
                     -- A push may be quicker than the relay's own note that it published, but not than its claim.
                     OR (e.published_at IS NULL AND e.claimed_until IS NULL)
             END",

@@ -2,7 +2,7 @@
 
 use super::Invariant;
 
-pub(super) static INVARIANTS: [Invariant; 8] = [
+pub(super) static INVARIANTS: [Invariant; 10] = [
     Invariant {
         name: "events_published",
         statement: "no event waits to be published",
@@ -25,9 +25,25 @@ pub(super) static INVARIANTS: [Invariant; 8] = [
     },
     Invariant {
         name: "payments_undisputed",
-        statement: "no payment waits for a person",
+        statement: "no payment and no refund waits for a person",
         sql: "
-            SELECT provider_order_id, format('%s: %s', status, attention) FROM payments WHERE attention IS NOT NULL",
+            SELECT provider_order_id, format('%s: %s', status, attention) FROM payments WHERE attention IS NOT NULL
+            UNION ALL
+            SELECT order_id::text, format('%s refund of %s won: %s', status, amount, attention) FROM refunds WHERE attention IS NOT NULL",
+    },
+    Invariant {
+        name: "refunds_decided",
+        statement: "no refund waits for the provider's answer",
+        sql: "
+            SELECT order_id::text, format('%s won, %s checks, next %s', amount, checks, next_check_at)
+            FROM refunds WHERE status = 'requested'",
+    },
+    Invariant {
+        name: "excess_returned",
+        statement: "money that came for nothing went back",
+        sql: "
+            SELECT provider_order_id, format('%s of %s won went back', refunded_amount, amount)
+            FROM payments WHERE status = 'excess' AND refunded_amount <> amount",
     },
     Invariant {
         name: "events_taken",
@@ -42,10 +58,11 @@ pub(super) static INVARIANTS: [Invariant; 8] = [
     },
     Invariant {
         name: "paid_sold",
-        statement: "everything that is paid is sold",
+        statement: "everything that is paid is sold, unless it came back",
         sql: "
             SELECT id::text, format('paid %s', paid_at) FROM orders o
-            WHERE status = 'paid' AND NOT EXISTS (SELECT FROM stock_ledger g WHERE g.order_id = o.id AND g.kind = 'sold')",
+            WHERE paid_at IS NOT NULL AND restocked_at IS NULL AND NOT EXISTS (
+                SELECT FROM stock_ledger g WHERE g.order_id = o.id HAVING sum(g.quantity) < 0)",
     },
     Invariant {
         name: "pushes_sent",

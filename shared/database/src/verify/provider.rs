@@ -145,7 +145,7 @@ impl Known {
     /// What we have on record as kept; `None` while that is open.
     fn keeps(&self) -> Option<i64> {
         match self.payment.state {
-            PaymentState::Done(_) => Some(self.payment.amount.get() - self.refunded),
+            PaymentState::Done(_) | PaymentState::Excess(_) => Some(self.payment.amount.get() - self.refunded),
             PaymentState::Declined(_) | PaymentState::Canceled => Some(0),
             PaymentState::Confirming | PaymentState::AwaitingDeposit(_) => None,
         }
@@ -158,7 +158,7 @@ impl Known {
                 return Some("the provider shows another order, key, amount or currency".into());
             }
             Evidence::Seen(seen) => seen.status.name(),
-            Evidence::Declined(_) => "declined",
+            Evidence::Declined(_) | Evidence::RefundRefused(..) => "declined",
             Evidence::NotFound => "unknown",
         };
         let (ours, kept) = (self.keeps()?, kept(evidence));
@@ -184,7 +184,7 @@ fn kept(evidence: &Evidence) -> i64 {
             | ProviderStatus::Failed(_)
             | ProviderStatus::Other(_) => 0,
         },
-        Evidence::Declined(_) | Evidence::NotFound => 0,
+        Evidence::Declined(_) | Evidence::RefundRefused(..) | Evidence::NotFound => 0,
     }
 }
 
@@ -192,7 +192,7 @@ async fn page(db: &PgPool, after: Uuid, begun_since: Option<DateTime<Utc>>) -> s
     sqlx::query_scalar!(
         r#"
         SELECT id FROM payments
-        WHERE id > $1 AND (status IN ('done', 'confirming', 'awaiting_deposit') OR settled_at >= now() - make_interval(secs => $2))
+        WHERE id > $1 AND (status IN ('done', 'excess', 'confirming', 'awaiting_deposit') OR settled_at >= now() - make_interval(secs => $2))
             AND asked_at >= coalesce($3, asked_at)
         ORDER BY id LIMIT $4
         "#,
@@ -209,8 +209,8 @@ async fn read(db: &PgPool, ids: &[Uuid]) -> sqlx::Result<Vec<Known>> {
     let rows = sqlx::query!(
         r#"
         SELECT p.id, p.order_id, p.attempt, p.payment_key, p.payment_type, p.amount, p.status, p.asked_at, p.approved_at,
-            p.decline_code, p.deposit_due_at, o.refunded_amount
-        FROM payments p JOIN orders o ON o.id = p.order_id
+            p.decline_code, p.deposit_due_at, p.refunded_amount
+        FROM payments p
         WHERE p.id = ANY($1)
         "#,
         ids
@@ -227,9 +227,13 @@ async fn read(db: &PgPool, ids: &[Uuid]) -> sqlx::Result<Vec<Known>> {
                     account: String::new(),
                     due_at,
                     secret: None,
+                    refund_account: None,
                 }),
                 ("done", Some(approved_at), _) => {
                     PaymentState::Done(Approval { approved_at, method: None, receipt_url: None })
+                }
+                ("excess", Some(approved_at), _) => {
+                    PaymentState::Excess(Approval { approved_at, method: None, receipt_url: None })
                 }
                 ("declined", ..) => {
                     PaymentState::Declined(Decline::by_provider(row.decline_code.unwrap_or_default(), ""))
@@ -277,10 +281,9 @@ pub async fn unknown_money(db: &PgPool, book: &[BookEntry]) -> sqlx::Result<Opti
             format('%s won kept by the provider, here %s', b.kept, coalesce(p.status || ' for ' || p.amount || ' won', 'unknown')) AS "detail!"
         FROM unnest($1::text[], $2::text[], $3::bigint[]) AS b (order_id, payment_key, kept)
         LEFT JOIN payments p ON p.provider = 'toss' AND p.payment_key = b.payment_key AND p.provider_order_id = b.order_id
-        LEFT JOIN orders o ON o.id = p.order_id
         WHERE CASE
             WHEN p.status IN ('confirming', 'awaiting_deposit') THEN b.kept <> p.amount
-            WHEN p.status = 'done' THEN b.kept <> p.amount - o.refunded_amount
+            WHEN p.status IN ('done', 'excess') THEN b.kept <> p.amount - p.refunded_amount
             ELSE true
         END
         ORDER BY b.order_id

@@ -1,3 +1,4 @@
+mod money_back;
 mod provider;
 mod shop;
 
@@ -184,8 +185,13 @@ async fn every_corruption_is_caught_by_name() {
         }
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
-    let seen: BTreeSet<_> =
-        CORRUPTIONS.iter().flat_map(|(caught, _)| *caught).copied().chain(["payments_decided"]).collect();
+    let seen: BTreeSet<_> = CORRUPTIONS
+        .iter()
+        .chain(money_back::CORRUPTIONS)
+        .flat_map(|(caught, _)| *caught)
+        .copied()
+        .chain(["payments_decided"])
+        .collect();
     assert_eq!(seen, all().map(|invariant| invariant.name).collect(), "an invariant that nobody saw failing");
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use domain::{
     Approval, Attempt, Currency, CustomerId, Decline, Deposit, DeviceToken, EventType, Evidence, Line, NewOrder,
-    OrderId, PaymentId, PaymentKey, ProductId, ProviderOrderId, ProviderPayment, ProviderStatus, Quantity, TokenKind,
-    Won,
+    OrderId, PaymentId, PaymentKey, ProductId, ProviderCancel, ProviderOrderId, ProviderPayment, ProviderStatus,
+    Quantity, RefundAsk, RefundId, TokenKind, Won,
 };
 use sqlx::{AssertSqlSafe, PgPool};
 
@@ -19,12 +19,14 @@ use crate::orders::{Created, Creation, create};
 use crate::payments::{Verdict, settle};
 use crate::products::{NewProduct, add};
 use crate::push_attempts::{self, Next, Notice, Recorded};
+use crate::record::{self, Asked};
 use crate::{outbox, stock};
 
 pub(super) const CONSUMERS: &[(&str, &str)] = &[
     ("checkout-success", "checkout-stock"),
     ("checkout-success", "checkout-push"),
     ("checkout-failed", "checkout-failed-push"),
+    ("checkout-refunded", "checkout-refunded-push"),
 ];
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -105,8 +107,13 @@ impl Shop {
     }
 
     pub(super) async fn await_deposit(&self) -> Attempt {
-        let deposit =
-            Deposit { bank: "88".into(), account: "1".into(), due_at: Utc::now() + TimeDelta::days(3), secret: None };
+        let deposit = Deposit {
+            bank: "88".into(),
+            account: "1".into(),
+            due_at: Utc::now() + TimeDelta::days(3),
+            secret: None,
+            refund_account: None,
+        };
         self.settled(|attempt| seen(attempt, ProviderStatus::WaitingForDeposit(deposit))).await
     }
 
@@ -122,7 +129,8 @@ impl Shop {
         let attempt = self.begin_payment().await;
         let evidence = answer(&attempt);
         let settlement = domain::settle(attempt, evidence, Utc::now()).unwrap();
-        let after = Attempt { order: settlement.order.clone(), payment: settlement.payment.clone() };
+        let after =
+            Attempt { order: settlement.order.clone(), payment: settlement.payment.clone(), refunds: Vec::new() };
         let verdict = Verdict { from: "confirming", settlement, traceparent: None };
         assert_eq!(settle(&self.db, &[verdict]).await.unwrap(), [true]);
         after
@@ -140,8 +148,36 @@ impl Shop {
         attempt
     }
 
+    /// The provider gives money back of what was paid; all that is left, or some.
+    pub(super) async fn refund(&self, payment: PaymentId, amount: Option<i64>, restock: bool) {
+        let before = record::find(&self.db, payment).await.unwrap().unwrap().attempt;
+        let amount = amount.map(|won| Won::new(won).unwrap());
+        let ask = RefundAsk { id: RefundId::new(), amount, reason: "변심".into(), restock, account: None };
+        let begun = before.clone().refund(ask).unwrap();
+        assert!(record::write(&self.db, &before, &begun, Asked::default(), None).await.unwrap());
+
+        let before = record::find(&self.db, payment).await.unwrap().unwrap().attempt;
+        let cancels: Vec<_> = before.refunds.iter().map(|refund| cancel(refund.id, refund.amount)).collect();
+        self.heard(before, cancels).await;
+    }
+
+    /// The provider shows a payment with these cancels, and that is written down.
+    pub(super) async fn heard(&self, before: Attempt, cancels: Vec<ProviderCancel>) {
+        let gone: i64 = cancels.iter().map(|cancel| cancel.amount.get()).sum();
+        let status = match cancels.as_slice() {
+            [] => ProviderStatus::Done(approval()),
+            _ => ProviderStatus::Canceled { approved_at: Some(approval().approved_at) },
+        };
+        let Evidence::Seen(shown) = seen(&before, status) else { unreachable!() };
+        let balance = Won::new(before.payment.amount.get() - gone).unwrap();
+        let evidence = Evidence::Seen(ProviderPayment { balance, cancels, ..shown });
+        let decision = domain::settle(before.clone(), evidence, Utc::now()).unwrap();
+        assert!(record::write(&self.db, &before, &decision, Asked::default(), None).await.unwrap());
+        assert!(!record::write(&self.db, &before, &decision, Asked::default(), None).await.unwrap(), "twice is once");
+    }
+
     /// Everything that was announced is published, taken and told.
-    async fn deliver(&self) {
+    pub(super) async fn deliver(&self) {
         let events = outbox::claim(&self.db, 100, MINUTE).await.unwrap();
         for event in &events {
             let consumer = match event.event_type {
@@ -150,7 +186,7 @@ impl Shop {
                     "checkout-push"
                 }
                 EventType::CheckoutFailed => "checkout-failed-push",
-                EventType::CheckoutRefunded => unreachable!("this shop gives nothing back"),
+                EventType::CheckoutRefunded => "checkout-refunded-push",
             };
             let notice = Notice { consumer, event: event.id, event_type: event.event_type };
             push_attempts::plan(&self.db, &[notice]).await.unwrap();
@@ -169,6 +205,11 @@ pub(super) fn approval() -> Approval {
     Approval { approved_at, method: Some("카드".into()), receipt_url: None }
 }
 
+/// As the provider shows it.
+pub(super) fn cancel(refund: RefundId, amount: Won) -> ProviderCancel {
+    ProviderCancel { transaction_key: refund.to_string(), amount, reason: "변심".into(), at: approval().approved_at }
+}
+
 /// The payment as the provider shows it.
 pub(super) fn seen(attempt: &Attempt, status: ProviderStatus) -> Evidence {
     let payment = &attempt.payment;
@@ -179,5 +220,6 @@ pub(super) fn seen(attempt: &Attempt, status: ProviderStatus) -> Evidence {
         balance: payment.amount,
         currency: Some(Currency::Krw),
         status,
+        cancels: Vec::new(),
     })
 }

@@ -1,0 +1,187 @@
+mod money;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{CustomerId, Deposit, OrderId, PaymentId, Won};
+
+const AMOUNT: i64 = 39_000;
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_767_236_400 + seconds, 0).unwrap()
+}
+
+fn confirming() -> Attempt {
+    let (id, payment) = (OrderId::new(), PaymentId::new());
+    let order = Order {
+        id,
+        customer: CustomerId::new(),
+        name: "머그컵".into(),
+        amount: Won::new(AMOUNT).unwrap(),
+        attempts: 0,
+        state: OrderState::Pending,
+    };
+    let order = order.confirm(payment, 1, Won::new(AMOUNT).unwrap()).unwrap();
+    let payment = Payment {
+        id: payment,
+        order: id,
+        attempt: 1,
+        key: "key".parse().unwrap(),
+        amount: Won::new(AMOUNT).unwrap(),
+        payment_type: "NORMAL".into(),
+        asked_at: at(0),
+        state: PaymentState::Confirming,
+    };
+    Attempt { order, payment, refunds: Vec::new() }
+}
+
+fn seen(attempt: &Attempt, status: ProviderStatus) -> Evidence {
+    Evidence::Seen(ProviderPayment {
+        key: attempt.payment.key.clone(),
+        order_id: attempt.payment.provider_order_id().to_string(),
+        total: attempt.payment.amount,
+        balance: attempt.payment.amount,
+        currency: Some(Currency::Krw),
+        status,
+        cancels: Vec::new(),
+    })
+}
+
+fn approval() -> Approval {
+    Approval { approved_at: at(5), method: Some("카드".into()), receipt_url: None }
+}
+
+fn deposit() -> Deposit {
+    Deposit {
+        bank: "20".into(),
+        account: "X6505636518308".into(),
+        due_at: at(86_400),
+        secret: None,
+        refund_account: None,
+    }
+}
+
+fn refusal() -> Decline {
+    Decline::by_provider("REJECT_CARD_PAYMENT", "한도초과")
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Done,
+    Waiting,
+    Open,
+    Failed,
+    Declined,
+    NotFound,
+    Unheard,
+}
+
+fn evidence(attempt: &Attempt, kind: Kind) -> Evidence {
+    match kind {
+        Kind::Done => seen(attempt, ProviderStatus::Done(approval())),
+        Kind::Waiting => seen(attempt, ProviderStatus::WaitingForDeposit(deposit())),
+        Kind::Open => seen(attempt, ProviderStatus::Open),
+        Kind::Failed => seen(attempt, ProviderStatus::Failed(refusal())),
+        Kind::Declined => Evidence::Declined(refusal()),
+        Kind::NotFound => Evidence::NotFound,
+        Kind::Unheard => seen(attempt, ProviderStatus::Other("NEW_STATUS".into())),
+    }
+}
+
+/// Applies evidence one after another and returns the end state with all that was announced.
+fn run(kinds: &[Kind]) -> (Attempt, Vec<Event>) {
+    let mut attempt = confirming();
+    let mut events = Vec::new();
+    for kind in kinds {
+        if let Ok(next) = settle(attempt.clone(), evidence(&attempt, *kind), at(30)) {
+            events.extend(next.event);
+            attempt = Attempt { order: next.order, payment: next.payment, refunds: next.refunds };
+        }
+    }
+    (attempt, events)
+}
+
+fn kinds() -> impl Strategy<Value = Kind> {
+    prop_oneof![
+        Just(Kind::Done),
+        Just(Kind::Waiting),
+        Just(Kind::Open),
+        Just(Kind::Failed),
+        Just(Kind::Declined),
+        Just(Kind::NotFound),
+        Just(Kind::Unheard),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn an_order_is_paid_exactly_when_its_payment_is_done(sequence in prop::collection::vec(kinds(), 0..8)) {
+        let (end, events) = run(&sequence);
+        let paid = matches!(end.order.state, OrderState::Paid { .. });
+        prop_assert_eq!(paid, matches!(end.payment.state, PaymentState::Done(_)));
+        // Every time it became paid, and no other time: a deposit that is taken back may come again.
+        let became_paid = (1..=sequence.len())
+            .filter(|n| run(&sequence[..*n]).0.order.state.name() == "paid" && run(&sequence[..n - 1]).0.order.state.name() != "paid");
+        let announced = events.iter().filter(|e| matches!(e, Event::CheckoutSuccess { .. })).count();
+        prop_assert_eq!(announced, became_paid.count());
+        prop_assert!(events.len() - announced <= 1, "one attempt fails once");
+    }
+
+    #[test]
+    fn the_same_evidence_twice_is_once(sequence in prop::collection::vec(kinds(), 0..6)) {
+        let doubled: Vec<_> = sequence.iter().flat_map(|kind| [*kind, *kind]).collect();
+        let (once, events) = run(&sequence);
+        let (twice, again) = run(&doubled);
+        prop_assert_eq!(once.order.state.name(), twice.order.state.name());
+        prop_assert_eq!(events.len(), again.len());
+    }
+
+    /// The provider's own story is consistent: noise around it, in any order, does not change its end.
+    #[test]
+    fn noise_does_not_change_the_end(before in 0usize..3, after in 0usize..3, done in any::<bool>()) {
+        let outcome = if done { Kind::Done } else { Kind::Failed };
+        let mut story = vec![Kind::Open; before];
+        story.push(Kind::NotFound);
+        story.push(outcome);
+        story.extend(std::iter::repeat_n(Kind::Unheard, after));
+        story.push(outcome);
+        let (end, _) = run(&story);
+        prop_assert_eq!(end.order.state.name(), if done { "paid" } else { "pending" });
+    }
+
+    #[test]
+    fn no_evidence_means_no_change(kind in prop_oneof![Just(Kind::Open), Just(Kind::NotFound), Just(Kind::Unheard)]) {
+        let (end, events) = run(&[kind]);
+        prop_assert_eq!(end.order.state.name(), "confirming");
+        prop_assert!(events.is_empty());
+    }
+}
+
+#[test]
+fn an_answer_about_something_else_is_not_accepted() {
+    let attempt = confirming();
+    let Evidence::Seen(truth) = evidence(&attempt, Kind::Done) else { unreachable!() };
+    let lies = [
+        ProviderPayment { total: Won::new(1).unwrap(), ..truth.clone() },
+        ProviderPayment { key: "other".parse().unwrap(), ..truth.clone() },
+        ProviderPayment { order_id: OrderId::new().to_string(), ..truth.clone() },
+        ProviderPayment { currency: None, ..truth.clone() },
+    ];
+    for lie in lies {
+        let verdict = settle(attempt.clone(), Evidence::Seen(lie), at(1));
+        assert!(matches!(verdict, Err(Undecided::Mismatch { .. })), "{verdict:?}");
+    }
+}
+
+#[test]
+fn a_payment_nobody_knows_is_given_up_only_after_the_window() {
+    let settled = |seconds| settle(confirming(), Evidence::NotFound, at(seconds));
+    assert!(matches!(settled(14 * 60), Err(Undecided::Open)));
+    assert_eq!(settled(16 * 60).unwrap().order.state, OrderState::Pending);
+}
+
+#[test]
+fn a_deposit_pays_and_a_missing_one_ends_the_order() {
+    assert_eq!(run(&[Kind::Waiting, Kind::Done]).0.order.state.name(), "paid");
+    assert_eq!(run(&[Kind::Waiting, Kind::Failed]).0.order.state.name(), "canceled");
+}
