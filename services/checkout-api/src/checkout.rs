@@ -188,6 +188,7 @@ impl Checkout {
         };
         let id = claim.order.order;
         for _ in 0..CLAIM_TRIES {
+            crash::point!("cf.claim.before_commit");
             let claimed = match self.0.claims.submit(claim.clone()).await {
                 Ok(claimed) => claimed,
                 Err(BatchError::Database(error)) if violates(&error, "payments_key") => {
@@ -200,7 +201,10 @@ impl Checkout {
                 }
             };
             return match claimed {
-                Claimed::Begun(attempt) => self.ask(*attempt, traceparent).await,
+                Claimed::Begun(attempt) => {
+                    crash::point!("cf.claim.after_commit");
+                    self.ask(*attempt, traceparent).await
+                }
                 Claimed::Known(known) => Outcome::known(known),
                 Claimed::NotFound => Outcome::NotFound,
                 Claimed::Refused(refusal @ OrderError::AmountMismatch { .. }) => {
@@ -220,7 +224,9 @@ impl Checkout {
     async fn ask(&self, attempt: Attempt, traceparent: Option<String>) -> Outcome {
         let id = attempt.order.id;
         let at = attempt.payment.asked_at; // just now: nothing is given up for its age on this path
-        match self.0.gateway.confirm(&attempt.payment).await {
+        let answer = self.0.gateway.confirm(&attempt.payment).await;
+        crash::point!("cf.psp.after_reply");
+        match answer {
             Ok(evidence) => match self.settle(attempt.clone(), evidence, at, traceparent.clone()).await {
                 Ok(written) => return self.outcome(written, id, attempt.order.customer).await,
                 Err(undecided) => warn!(order.id = %id, %undecided, "The confirm's answer does not settle order {id}"),
@@ -264,7 +270,10 @@ impl Checkout {
         let settlement = domain::settle(attempt, evidence, at)?;
         let (id, state) = (settlement.order.id, settlement.payment.state.name());
         let outcome = Outcome::of(&settlement);
-        Ok(match self.write(&before, settlement, traceparent).await {
+        crash::point!("cf.apply.before_commit");
+        let written = self.write(&before, settlement, traceparent).await;
+        crash::point!("cf.apply.after_commit");
+        Ok(match written {
             Ok(true) => {
                 info!(order.id = %id, payment.state = state, "Settled the payment of order {id}: {state}");
                 Written::Now(outcome)

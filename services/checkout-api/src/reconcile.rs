@@ -33,6 +33,9 @@ impl Reconciler {
     pub async fn step(&self) -> sqlx::Result<usize> {
         let due = payments::take_due(self.checkout.db(), STEP, self.pace).await?;
         let count = due.len();
+        if count > 0 {
+            crash::point!("rc.take.after_commit");
+        }
         join_all(due.into_iter().map(|open| self.look_into(open))).await;
         Ok(count)
     }

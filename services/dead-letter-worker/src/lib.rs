@@ -3,6 +3,7 @@
 
 pub mod desk;
 
+use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::routing::post;
@@ -12,7 +13,7 @@ use messaging::envelope::{DEAD_LETTER_COUNT, DEAD_LETTER_SUBSCRIPTION};
 use messaging::push::{Answer, Delivery, Push, PushAuth, PushEndpoint};
 use messaging::topology::{DEAD_LETTER_PATH, Worker};
 use messaging::worker::{self, WorkerSettings};
-use service::Env;
+use service::{Env, serve, start};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -58,10 +59,13 @@ pub fn router(app: App) -> Router {
 }
 
 async fn store(State(app): State<App>, push: Push) -> Answer {
-    match push {
+    crash::point!("dl.store.before_commit");
+    let answer = match push {
         Push::Delivery(delivery) => park(&app.db, letter(&delivery, &reason(&delivery))).await,
         Push::Malformed(malformed) => park_malformed(&app.db, Worker::DeadLetter, &malformed).await,
-    }
+    };
+    crash::point!("dl.store.after_commit");
+    answer
 }
 
 /// All that the engine says about why it gave up.
@@ -83,6 +87,22 @@ fn letter<'a>(delivery: &'a Delivery, reason: &'a str) -> Letter<'a> {
         reason,
         delivery_attempts: attribute(DEAD_LETTER_COUNT).and_then(|it| it.parse().ok()),
     }
+}
+
+const ABOUT: &str = "jumun-dead-letter-worker stores what no consumer could take, with its reason.";
+
+/// The whole program: settings from the environment, until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn main() -> anyhow::Result<()> {
+    let Some(settings) = start(ABOUT, Settings::read)? else { return Ok(()) };
+    let shutdown = serve::shutdown_signal()?;
+    let db = database::connect(&settings.worker.pool).await.context("cannot reach the database")?;
+    let bind = settings.worker.bind;
+    let listener = TcpListener::bind(bind).await.with_context(|| format!("cannot listen on {bind}"))?;
+    run(settings, db, listener, shutdown).await;
+    Ok(())
 }
 
 /// Serves until `shutdown`.

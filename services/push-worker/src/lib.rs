@@ -10,6 +10,7 @@ mod verdict;
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::routing::post;
@@ -21,6 +22,7 @@ use messaging::consumer::consume;
 use messaging::push::{Answer, Push, PushAuth, PushEndpoint};
 use messaging::topology::{PUSH_PATH, Subscription, Worker};
 use messaging::worker;
+use service::{serve, start};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -50,7 +52,12 @@ impl App {
         let pool = db.clone();
         let plans = Batcher::start(tasks, LANES, move |notices| {
             let pool = pool.clone();
-            Box::pin(async move { push_attempts::plan(&pool, notices).await })
+            Box::pin(async move {
+                crash::point!("pn.plan.before_commit");
+                let planned = push_attempts::plan(&pool, notices).await;
+                crash::point!("pn.plan.after_commit");
+                planned
+            })
         });
         Self { db, plans, wake, endpoint: PushEndpoint::new(Worker::Push, auth) }
     }
@@ -79,6 +86,23 @@ pub fn router(app: App) -> Router {
 
 async fn plan(State(app): State<App>, push: Push) -> Answer {
     consume(&app.db, Worker::Push, push, |subscription, event| app.plan(subscription, event)).await
+}
+
+const ABOUT: &str = "jumun-push-worker tells the buyer's phone, once per device.";
+
+/// The whole program: settings from the environment, until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn main() -> anyhow::Result<()> {
+    let Some(settings) = start(ABOUT, Settings::read)? else { return Ok(()) };
+    let shutdown = serve::shutdown_signal()?;
+    let fcm = Arc::new(settings.fcm.client()?);
+    let db = database::connect(&settings.worker.pool).await.context("cannot reach the database")?;
+    let bind = settings.worker.bind;
+    let listener = TcpListener::bind(bind).await.with_context(|| format!("cannot listen on {bind}"))?;
+    run(settings, db, fcm, listener, shutdown).await;
+    Ok(())
 }
 
 /// Serves and sends until `shutdown`.

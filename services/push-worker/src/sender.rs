@@ -106,8 +106,10 @@ impl Sender {
 
 impl Shared {
     async fn send(&self, leased: Leased) {
+        crash::point!("pn.claim.after_commit");
         let notification = notification(&leased, &self.settings.public_url);
         let answer = self.service.send(&leased.token, &notification).await;
+        crash::point!("pn.fcm.after_accept");
         let verdict = self.judge(&leased, &answer);
         let result = Recorded {
             lease: leased.lease,
@@ -116,7 +118,9 @@ impl Shared {
             error: answer.err().map(|error| error.to_string()),
         };
         let (event, device) = (leased.lease.event, leased.lease.device);
-        match self.results.submit(result).await {
+        let recorded = self.results.submit(result).await;
+        crash::point!("pn.mark.after_commit");
+        match recorded {
             Ok(true) => {}
             Ok(false) => {
                 warn!(event.id = %event, device.id = %device, "A send outlived its lease; the next one counts");

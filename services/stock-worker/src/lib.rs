@@ -3,6 +3,7 @@
 //! Concurrent deliveries become one statement. When one of them breaks a constraint they are tried one by one: that
 //! one is parked with its reason, the others have their effect.
 
+use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::routing::post;
@@ -13,7 +14,7 @@ use messaging::consumer::consume;
 use messaging::push::{Answer, Push, PushAuth, PushEndpoint};
 use messaging::topology::{STOCK_PATH, Worker};
 use messaging::worker::{self, WorkerSettings};
-use service::Env;
+use service::{Env, serve, start};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -53,7 +54,12 @@ impl App {
         let pool = db.clone();
         let sales = Batcher::start(tasks, LANES, move |events| {
             let pool = pool.clone();
-            Box::pin(async move { stock::sell(&pool, CONSUMER, events).await })
+            Box::pin(async move {
+                crash::point!("st.before_commit");
+                let sold = stock::sell(&pool, CONSUMER, events).await;
+                crash::point!("st.after_commit");
+                sold
+            })
         });
         Self { db, sales, endpoint: PushEndpoint::new(Worker::Stock, auth) }
     }
@@ -72,6 +78,22 @@ pub fn router(app: App) -> Router {
 
 async fn sell(State(app): State<App>, push: Push) -> Answer {
     consume(&app.db, Worker::Stock, push, |_, event| app.sales.submit(event)).await
+}
+
+const ABOUT: &str = "jumun-stock-worker takes the stock of a paid order down, once.";
+
+/// The whole program: settings from the environment, until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn main() -> anyhow::Result<()> {
+    let Some(settings) = start(ABOUT, Settings::read)? else { return Ok(()) };
+    let shutdown = serve::shutdown_signal()?;
+    let db = database::connect(&settings.worker.pool).await.context("cannot reach the database")?;
+    let bind = settings.worker.bind;
+    let listener = TcpListener::bind(bind).await.with_context(|| format!("cannot listen on {bind}"))?;
+    run(settings, db, listener, shutdown).await;
+    Ok(())
 }
 
 /// Serves until `shutdown`.

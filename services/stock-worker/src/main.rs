@@ -1,21 +1,9 @@
 //! Takes the stock of a paid order down, once.
 
-use anyhow::Context as _;
-use jumun_stock_worker::{Settings, run};
-use service::{serve, start};
-use tokio::net::TcpListener;
-
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let about = "jumun-stock-worker takes the stock of a paid order down, once.";
-    let Some(settings) = start(about, Settings::read)? else { return Ok(()) };
-    let shutdown = serve::shutdown_signal()?;
-    let db = database::connect(&settings.worker.pool).await.context("cannot reach the database")?;
-    let bind = settings.worker.bind;
-    let listener = TcpListener::bind(bind).await.with_context(|| format!("cannot listen on {bind}"))?;
-    run(settings, db, listener, shutdown).await;
-    Ok(())
+    jumun_stock_worker::main().await
 }

@@ -64,7 +64,9 @@ impl Relay {
         if events.is_empty() {
             return Ok(Progress::Idle);
         }
+        crash::point!("ob.claim.after_commit");
         let answers = self.publisher.publish(&events).await;
+        crash::point!("ob.publish.after_ack");
         let mut published: Vec<EventId> = Vec::with_capacity(events.len());
         let mut refusal = None;
         for (event, answer) in events.iter().zip(answers) {
@@ -74,6 +76,7 @@ impl Relay {
             }
         }
         outbox::mark_published(&self.pool, &published).await?;
+        crash::point!("ob.mark.after_commit");
         let refused = events.len() - published.len();
         if let Some((id, error)) = refusal {
             let error: &dyn std::error::Error = &error;

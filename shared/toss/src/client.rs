@@ -161,7 +161,9 @@ impl Toss {
 
     async fn ask(&self, request: RequestBuilder) -> Result<Answer, Unanswered> {
         let request = request.header(AUTHORIZATION, &self.authorization);
+        crash::point!("psp.before_send");
         let response = request.send().await.map_err(transport)?;
+        crash::point!("psp.after_send");
         let status = response.status().as_u16();
         debug!(http.status = status, toss.trace_id = trace_id(response.headers()), "Toss answered HTTP {status}");
         let inconclusive = |code: String| Unanswered::Inconclusive { status, code };

@@ -78,7 +78,9 @@ async fn create(
     }
     let cart_hash = hash_cart(&order, email.as_deref());
     let creation = Creation { order: order.clone(), idempotency_key, request_hash, cart_hash, email };
+    crash::point!("co.create.before_commit");
     let created = app.desk.orders.submit(creation).await.map_err(|problem| unavailable(&problem))?;
+    crash::point!("co.create.after_commit");
     let (status, replayed) = match created {
         Created::New => {
             let id = ProviderOrderId { order: order.id, attempt: 1 };

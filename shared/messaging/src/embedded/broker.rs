@@ -213,10 +213,13 @@ fn dead_letters() -> DeadLetterRoute<'static> {
 impl Inner {
     async fn deliver(&self, lane: usize, lease: Lease, slot: OwnedSemaphorePermit) {
         let lane = &self.lanes[lane];
+        crash::point!("bk.lease.after_commit");
         let outcome = self.push(lane, &lease).await;
+        crash::point!("bk.push.after_ack");
         if let Err(error) = self.outcomes.submit(outcome).await {
             warn!(message.id = %lease.id, %error, "The outcome of message {} is lost: it will be pushed again", lease.id);
         }
+        crash::point!("bk.conclude.after_commit");
         drop(slot);
         if lane.starved.swap(false, Ordering::AcqRel) {
             self.wake.notify_one();
