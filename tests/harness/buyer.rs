@@ -1,18 +1,19 @@
 //! A buyer with a browser: cookies, pages, the payment window.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use domain::ProductId;
 use reqwest::header::LOCATION;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::Shop;
-
 /// A buyer. Clones are the same browser.
 #[derive(Clone)]
 pub struct Buyer {
-    shop: Arc<Shop>,
     url: String,
+    sandbox: String,
+    products: Arc<HashMap<&'static str, ProductId>>,
     client: Client,
 }
 
@@ -54,11 +55,11 @@ pub struct Answer {
 }
 
 impl Answer {
-    async fn read(response: Response) -> Self {
+    async fn read(response: Response) -> reqwest::Result<Self> {
         let status = response.status().as_u16();
         let content_type = response.headers().get("content-type").map(|it| it.to_str().unwrap().to_owned());
-        let body = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or(Value::Null);
-        Self { status, body, content_type: content_type.unwrap_or_default() }
+        let body = serde_json::from_slice(&response.bytes().await?).unwrap_or(Value::Null);
+        Ok(Self { status, body, content_type: content_type.unwrap_or_default() })
     }
 
     /// Insists on a status.
@@ -77,14 +78,18 @@ impl Answer {
 }
 
 impl Buyer {
-    pub(crate) fn new(shop: Arc<Shop>) -> Self {
+    /// A browser that has never been to this shop. It pays at this sandbox.
+    ///
+    /// # Panics
+    /// When there is no HTTP client to be had.
+    pub fn new(url: &str, sandbox: &str, products: Arc<HashMap<&'static str, ProductId>>) -> Self {
         let client = Client::builder()
             .cookie_store(true)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()
             .expect("a client");
-        Self { url: shop.url.clone(), shop, client }
+        Self { url: url.to_owned(), sandbox: sandbox.to_owned(), products, client }
     }
 
     /// The same buyer at another storefront of the same shop.
@@ -111,7 +116,7 @@ impl Buyer {
 
     /// Reads JSON.
     pub async fn read(&self, path: &str) -> Answer {
-        Answer::read(self.get(path).await).await
+        Answer::read(self.get(path).await).await.expect("a body")
     }
 
     /// Posts JSON.
@@ -121,8 +126,16 @@ impl Buyer {
 
     /// Posts JSON under an idempotency key.
     pub async fn post_with_key(&self, path: &str, body: &Value, key: &str) -> Answer {
+        self.try_post(path, body, key).await.expect("an answer")
+    }
+
+    /// Posts JSON under an idempotency key to a shop that may die of it.
+    ///
+    /// # Errors
+    /// When no answer comes back.
+    pub async fn try_post(&self, path: &str, body: &Value, key: &str) -> reqwest::Result<Answer> {
         let request = self.client.post(self.address(path)).header("idempotency-key", key).json(body);
-        Answer::read(request.send().await.expect("an answer")).await
+        Answer::read(request.send().await?).await
     }
 
     /// Sends exactly these headers and this body, as a page of anybody's might.
@@ -134,12 +147,13 @@ impl Buyer {
 
     /// Sends JSON with DELETE.
     pub async fn delete(&self, path: &str, body: &Value) -> Answer {
-        Answer::read(self.client.delete(self.address(path)).json(body).send().await.expect("an answer")).await
+        let answer = self.client.delete(self.address(path)).json(body).send().await.expect("an answer");
+        Answer::read(answer).await.expect("a body")
     }
 
     /// The body that orders `items`, each a product's name and how many.
     pub fn basket(&self, items: &[(&str, i64)]) -> Value {
-        let item = |(name, quantity): &(&str, i64)| json!({"productId": self.shop.product(name), "quantity": quantity});
+        let item = |(name, quantity): &(&str, i64)| json!({"productId": self.products[name], "quantity": quantity});
         json!({"items": items.iter().map(item).collect::<Vec<_>>()})
     }
 
@@ -157,30 +171,46 @@ impl Buyer {
 
     /// Goes through the payment window with these choices.
     pub async fn authenticate_by(&self, order: &Placed, choices: &[(&str, &str)]) -> Authenticated {
+        self.try_authenticate(order, choices).await.expect("an answer")
+    }
+
+    /// As [`Buyer::authenticate_by`], at a provider that may not answer.
+    ///
+    /// # Errors
+    /// When no answer comes back.
+    pub async fn try_authenticate(&self, order: &Placed, choices: &[(&str, &str)]) -> reqwest::Result<Authenticated> {
         let window = json!({
             "clientKey": order.body["clientKey"], "customerKey": order.body["customerKey"],
             "orderId": order.window_id, "orderName": order.body["orderName"],
             "amount": {"value": order.amount, "currency": "KRW"},
             "successUrl": order.body["successUrl"], "failUrl": order.body["failUrl"],
         });
-        let opened = self.client.post(format!("{}/toss/browser/payments", self.shop.sandbox_url())).json(&window);
-        let opened = Answer::read(opened.send().await.expect("an answer")).await.expect(200);
+        let opened = self.client.post(format!("{}/toss/browser/payments", self.sandbox)).json(&window);
+        let opened = Answer::read(opened.send().await?).await?.expect(200);
         let window_url = opened["windowUrl"].as_str().expect("a window");
-        let back = self.client.post(window_url).form(choices).send().await.expect("an answer");
+        let back = self.client.post(window_url).form(choices).send().await?;
         assert_eq!(back.status(), StatusCode::SEE_OTHER);
         let location = back.headers()[LOCATION].to_str().expect("an address").to_owned();
-        Authenticated {
+        Ok(Authenticated {
             payment_key: opened["paymentKey"].as_str().expect("a key").to_owned(),
             window_id: order.window_id.clone(),
             amount: order.amount,
             location,
-        }
+        })
     }
 
     /// Brings a payment back as a JSON client does.
     pub async fn confirm(&self, payment: &Authenticated) -> Answer {
+        self.try_confirm(payment).await.expect("an answer")
+    }
+
+    /// Brings a payment back to a shop that may die of it.
+    ///
+    /// # Errors
+    /// When no answer comes back.
+    pub async fn try_confirm(&self, payment: &Authenticated) -> reqwest::Result<Answer> {
         let body = json!({"paymentKey": payment.payment_key, "orderId": payment.window_id, "amount": payment.amount});
-        self.post("/api/payments/confirm", &body).await
+        self.try_post("/api/payments/confirm", &body, &uuid::Uuid::new_v4().to_string()).await
     }
 
     /// Brings a payment back as a browser does, and returns where the shop sends it.

@@ -37,21 +37,23 @@ impl Shop {
     /// Publishes and delivers until nothing moves any more, retries included, notifications too.
     pub async fn deliver_events(&self) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            let published = self.api.relay.step().await.expect("the outbox");
-            let pushed = match &self.api.broker {
-                Some(broker) => broker.deliver_due().await.expect("the deliveries"),
-                None => 0,
-            };
-            // Before the notifications: what was waiting until now may still have planned some.
-            let waiting = self.waiting().await;
-            let sent = self.sender.step().await.expect("the notifications");
-            if matches!(published, Progress::Idle) && pushed == 0 && sent == 0 && waiting == 0 {
-                return;
-            }
-            assert!(tokio::time::Instant::now() < deadline, "{waiting} deliveries are still waiting");
+        while !self.deliver_round().await {
+            assert!(tokio::time::Instant::now() < deadline, "{} deliveries are still waiting", self.waiting().await);
             self.breathe().await;
         }
+    }
+
+    /// Publishes and delivers what is due now; `true` when nothing was and nothing waits.
+    pub async fn deliver_round(&self) -> bool {
+        let published = self.api.relay.step().await.expect("the outbox");
+        let pushed = match &self.api.broker {
+            Some(broker) => broker.deliver_due().await.expect("the deliveries"),
+            None => 0,
+        };
+        // Before the notifications: what was waiting until now may still have planned some.
+        let waiting = self.waiting().await;
+        let sent = self.sender.step().await.expect("the notifications");
+        matches!(published, Progress::Idle) && pushed == 0 && sent == 0 && waiting == 0
     }
 
     /// Has the engine try to reach a subscription's worker, which is down, at least twice.

@@ -42,7 +42,7 @@ pub use buyer::{Answer, Authenticated, Buyer, Placed};
 pub use emulator::Emulator;
 pub use google::Google;
 pub use guarded::Guarded;
-pub use process::ApiProcess;
+pub use process::{Addresses, Role, ServiceProcess};
 pub use push::Push;
 pub use signing_relay::{Attempt, SigningRelay, Trouble};
 
@@ -67,34 +67,8 @@ pub struct Shop {
     /// Sends planned notifications.
     pub sender: push_worker::Sender,
     gateway: Arc<toss::Toss>,
-    products: HashMap<&'static str, ProductId>,
+    products: Arc<HashMap<&'static str, ProductId>>,
     _stop: DropGuard,
-}
-
-/// What a storefront of this shop is told by its environment.
-struct Addresses {
-    database: String,
-    sandbox: String,
-    workers: [String; 3],
-    engine: Vec<(&'static str, String)>,
-}
-
-impl Addresses {
-    fn settings(&self, url: &str) -> Vec<(&'static str, String)> {
-        let [stock, push, letters] = self.workers.clone();
-        let services = [
-            ("PUBLIC_URL", url.to_owned()),
-            ("CHECKOUT_BIND", url.trim_start_matches("http://").to_owned()),
-            ("DATABASE_URL", self.database.clone()),
-            ("TOSS_BASE_URL", format!("{}/toss", self.sandbox)),
-            ("TOSS_SDK_URL", format!("{}/toss/v2/standard", self.sandbox)),
-            ("STOCK_WORKER_URL", stock),
-            ("PUSH_WORKER_URL", push),
-            ("DEAD_LETTER_WORKER_URL", letters),
-            ("CONFIRM_WAIT", "2s".to_owned()),
-        ];
-        services.into_iter().chain(self.engine.clone()).collect()
-    }
 }
 
 /// A handle to a [`Shop`].
@@ -169,10 +143,11 @@ impl OpenShop {
         let addresses = Addresses {
             database: database_url,
             sandbox: sandbox_url,
+            fcm_account: sandbox.service_account_json(),
             workers: workers.each_ref().map(|(_, at)| at.url.clone()),
             engine: google.iter().flat_map(Google::settings).collect(),
         };
-        let mut env = Env::from_pairs(addresses.settings(&url));
+        let mut env = Env::from_pairs(addresses.storefront(&url));
         let settings = checkout_api::Settings::read(&mut env);
         env.finish().expect("good settings");
         let gateway = Arc::new(
@@ -189,7 +164,7 @@ impl OpenShop {
         let api = api.expect("a storefront");
         spawn(listener, checkout_api::router(api.app.clone()), &stop);
 
-        let products = stock_up(&db).await;
+        let products = Arc::new(stock_up(&db, &CATALOGUE).await);
         Self(Arc::new(Shop {
             db,
             sandbox,
@@ -207,12 +182,12 @@ impl OpenShop {
 
     /// A client that has never been here and carries no cookie.
     pub fn nobody(&self) -> Buyer {
-        Buyer::new(Arc::clone(&self.0))
+        Buyer::new(&self.url, self.sandbox_url(), Arc::clone(&self.products))
     }
 
     /// A buyer who has just opened the shop's first page.
     pub async fn visitor(&self) -> Buyer {
-        let buyer = Buyer::new(Arc::clone(&self.0));
+        let buyer = self.nobody();
         buyer.page("/").await;
         buyer
     }
@@ -222,11 +197,6 @@ impl Shop {
     /// Where the sandbox listens.
     pub fn sandbox_url(&self) -> &str {
         &self.addresses.sandbox
-    }
-
-    /// The environment of another storefront of this shop, which is to be reached at `url`.
-    pub fn settings(&self, url: &str) -> impl IntoIterator<Item = (&'static str, String)> + use<> {
-        self.addresses.settings(url)
     }
 
     /// What it has on Google's emulator, if it is there.
@@ -381,15 +351,17 @@ fn spawn(listener: TcpListener, router: Router, stop: &CancellationToken) {
     tokio::spawn(serve::serve(listener, router, limits, stop.clone()));
 }
 
-async fn stock_up(db: &PgPool) -> HashMap<&'static str, ProductId> {
-    let products = CATALOGUE.map(|(name, price, stock)| NewProduct {
+/// Puts products on the shelf: name, price in won, pieces.
+pub async fn stock_up(db: &PgPool, catalogue: &[(&'static str, i64, i32)]) -> HashMap<&'static str, ProductId> {
+    let product = |(name, price, stock): &(&str, i64, i32)| NewProduct {
         id: ProductId::new(),
-        name: name.to_owned(),
-        name_en: name.to_owned(),
-        price: Won::new(price).expect("a price"),
+        name: (*name).to_owned(),
+        name_en: (*name).to_owned(),
+        price: Won::new(*price).expect("a price"),
         image_url: None,
-        stock,
-    });
+        stock: *stock,
+    };
+    let products: Vec<_> = catalogue.iter().map(product).collect();
     database::products::add(db, &products).await.expect("a catalogue");
-    CATALOGUE.iter().zip(&products).map(|((name, ..), product)| (*name, product.id)).collect()
+    catalogue.iter().zip(&products).map(|((name, ..), product)| (*name, product.id)).collect()
 }

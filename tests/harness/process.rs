@@ -1,41 +1,138 @@
 //! Services as processes, for tests that kill them.
 
+use std::fs;
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::Stdio;
 
+use messaging::topology::Worker;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use crate::{Buyer, OpenShop};
 
-/// The storefront's API in a process of its own, with all its loops, beside the shop's other services.
-pub struct ApiProcess {
-    shop: OpenShop,
-    url: String,
+/// Where the parts of a shop are: what its services are told by their environment.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    /// `DATABASE_URL`.
+    pub database: String,
+    /// The sandbox, standing in for the providers.
+    pub sandbox: String,
+    /// What the push worker signs in to FCM with.
+    pub fcm_account: String,
+    /// The workers for stock, push and dead letters, in this order.
+    pub workers: [String; 3],
+    /// `JUMUN_MESSAGING` and the like, where it is not the embedded engine.
+    pub engine: Vec<(&'static str, String)>,
+}
+
+/// What a process of a shop does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Answers buyers, and runs the loops.
+    Storefront,
+    /// Runs the loops and answers nobody: relay, broker, reconciler.
+    Loops,
+    /// A worker.
+    Worker(Worker),
+}
+
+impl Addresses {
+    /// The environment of a storefront that is to be reached at `url`.
+    pub fn storefront(&self, url: &str) -> Vec<(&'static str, String)> {
+        let [stock, push, letters] = self.workers.clone();
+        let mut environment = vec![
+            ("PUBLIC_URL", url.to_owned()),
+            ("CHECKOUT_BIND", address(url).to_owned()),
+            ("DATABASE_URL", self.database.clone()),
+            ("TOSS_BASE_URL", format!("{}/toss", self.sandbox)),
+            ("TOSS_SDK_URL", format!("{}/toss/v2/standard", self.sandbox)),
+            ("STOCK_WORKER_URL", stock),
+            ("PUSH_WORKER_URL", push),
+            ("DEAD_LETTER_WORKER_URL", letters),
+            ("CONFIRM_WAIT", "2s".to_owned()),
+        ];
+        environment.extend(self.engine.clone());
+        environment
+    }
+
+    fn environment(&self, role: Role, url: &str) -> Vec<(&'static str, String)> {
+        let (name, mut environment) = match role {
+            Role::Storefront => ("checkout-api", self.storefront(url)),
+            Role::Loops => ("checkout-api", [self.storefront(url), vec![("CHECKOUT_SERVE", "false".into())]].concat()),
+            Role::Worker(worker) => {
+                let bind = match worker {
+                    Worker::Stock => "STOCK_WORKER_BIND",
+                    Worker::Push => "PUSH_WORKER_BIND",
+                    Worker::DeadLetter => "DEAD_LETTER_WORKER_BIND",
+                };
+                let environment = vec![
+                    (bind, address(url).to_owned()),
+                    ("DATABASE_URL", self.database.clone()),
+                    ("FCM_BASE_URL", format!("{}/fcm", self.sandbox)),
+                    ("FCM_SERVICE_ACCOUNT", self.fcm_account.clone()),
+                    ("PUSH_POLL", "50ms".to_owned()),
+                ];
+                (worker.name(), environment)
+            }
+        };
+        environment.extend([("ROLE", name.to_owned()), ("LOG_LEVEL", "error".to_owned())]);
+        environment
+    }
+}
+
+fn address(url: &str) -> &str {
+    url.trim_start_matches("http://")
+}
+
+/// A service in a process of its own. It is killed when this is dropped.
+pub struct ServiceProcess {
+    /// Where it listens, if it does.
+    pub url: String,
     child: Child,
 }
 
-impl ApiProcess {
-    /// Starts the process. `program` is the test's `env!("CARGO_BIN_EXE_service-process")`.
-    pub async fn start(shop: &OpenShop, program: &str) -> Self {
+impl ServiceProcess {
+    /// Starts `program`, the tests' `service-process`, in a role. `crash` says where it dies; see the crate `crash`.
+    ///
+    /// # Errors
+    /// When the system does not start it.
+    pub fn spawn(
+        program: &Path,
+        addresses: &Addresses,
+        role: Role,
+        url: &str,
+        crash: Option<&str>,
+    ) -> io::Result<Self> {
+        let mut command = Command::new(program);
+        command.env_clear().envs(addresses.environment(role, url)).stdin(Stdio::null()).kill_on_drop(true);
+        if let Some(crash) = crash {
+            command.env("CRASH", crash);
+        }
+        Ok(Self { url: url.to_owned(), child: command.spawn()? })
+    }
+
+    /// Starts a process beside the shop's own services, and waits until it listens.
+    pub async fn start(shop: &OpenShop, program: &str, role: Role, crash: Option<&str>) -> Self {
         let (listener, url) = crate::listen().await;
         drop(listener); // the process takes the port over
-        let child = Command::new(program)
-            .env_clear()
-            .envs(shop.settings(&url))
-            .env("LOG_LEVEL", "warn")
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("a process");
-        let process = Self { shop: shop.clone(), url, child };
-        let address = process.url.trim_start_matches("http://");
-        shop.eventually("the process to listen", async || TcpStream::connect(address).await.is_ok()).await;
+        let process = Self::spawn(program.as_ref(), &shop.addresses, role, &url, crash).expect("a process");
+        if role != Role::Loops {
+            shop.eventually("the process to listen", async || process.listens().await).await;
+        }
         process
     }
 
-    /// A buyer who has just opened the first page of this process.
-    pub async fn visitor(&self) -> Buyer {
-        let buyer = self.shop.nobody().at(&self.url);
+    /// Whether it answers its door.
+    pub async fn listens(&self) -> bool {
+        TcpStream::connect(address(&self.url)).await.is_ok()
+    }
+
+    /// A buyer who has just opened the first page of this storefront.
+    pub async fn visitor(&self, shop: &OpenShop) -> Buyer {
+        let buyer = shop.nobody().at(&self.url);
         buyer.page("/").await;
         buyer
     }
@@ -43,5 +140,39 @@ impl ApiProcess {
     /// SIGKILL: no destructor, no flush, no goodbye.
     pub async fn kill(mut self) {
         self.child.kill().await.expect("a process to kill");
+    }
+
+    /// Waits for its end, and returns the signal that ended it.
+    ///
+    /// # Errors
+    /// When the system cannot say.
+    pub async fn end(&mut self) -> io::Result<Option<i32>> {
+        Ok(self.child.wait().await?.signal())
+    }
+
+    /// Whether it has ended.
+    ///
+    /// # Errors
+    /// When the system cannot say.
+    pub fn has_ended(&mut self) -> io::Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
+    /// Sends it a signal; none if it has ended.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        match self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+            Some(pid) => Ok(kill_process(pid, signal)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether all of it stands still: SIGSTOP has arrived.
+    pub fn is_frozen(&self) -> bool {
+        let stat = self.child.id().map(|id| fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default());
+        // After the name in parentheses comes the state.
+        stat.is_some_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')))
     }
 }

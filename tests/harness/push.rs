@@ -6,7 +6,7 @@ use chrono::Utc;
 use messaging::embedded::PROJECT;
 use messaging::envelope::{CE_ID, Outgoing};
 use messaging::topology::Subscription;
-use reqwest::Client;
+use reqwest::{Client, RequestBuilder};
 
 use crate::{Placed, Shop};
 
@@ -58,16 +58,32 @@ impl Push {
 
     /// Delivers it, and returns the status of the answer.
     pub async fn deliver(&self, shop: &Shop) -> u16 {
-        // A subscription that we do not have is pushed to where ours go.
-        let known = Subscription::named(&self.subscription).or_else(|| Subscription::named("checkout-stock"));
-        let known = known.expect("a subscription");
-        let request = Client::builder().no_proxy().build().expect("a client");
-        let request = request.post(format!("{}{}", shop.worker_url(known.worker), known.path));
+        let worker = self.known().worker;
+        let request = self.request(shop.worker_url(worker));
         let request = match shop.google() {
-            Some(google) => request.bearer_auth(google.relay.keys().token(&google.audience(known.worker))),
+            Some(google) => request.bearer_auth(google.relay.keys().token(&google.audience(worker))),
             None => request,
         };
-        let answer = request.header("content-type", "application/json").body(self.body.clone()).send().await;
-        answer.expect("an answer").status().as_u16()
+        request.send().await.expect("an answer").status().as_u16()
+    }
+
+    /// Delivers it to a worker that may die of it.
+    ///
+    /// # Errors
+    /// When no answer comes back.
+    pub async fn try_deliver(&self, worker_url: &str) -> reqwest::Result<u16> {
+        Ok(self.request(worker_url).send().await?.status().as_u16())
+    }
+
+    fn request(&self, worker_url: &str) -> RequestBuilder {
+        let client = Client::builder().no_proxy().build().expect("a client");
+        let request = client.post(format!("{worker_url}{}", self.known().path));
+        request.header("content-type", "application/json").body(self.body.clone())
+    }
+
+    /// A subscription that we do not have is pushed to where ours go.
+    fn known(&self) -> &'static Subscription {
+        let known = Subscription::named(&self.subscription).or_else(|| Subscription::named("checkout-stock"));
+        known.expect("a subscription")
     }
 }

@@ -1,6 +1,6 @@
 //! Processes that die at the worst moment.
 
-use harness::{ApiProcess, OpenShop};
+use harness::{OpenShop, Role, ServiceProcess};
 use sandbox::Endpoint;
 
 const SERVICE: &str = env!("CARGO_BIN_EXE_service-process");
@@ -8,8 +8,8 @@ const SERVICE: &str = env!("CARGO_BIN_EXE_service-process");
 #[tokio::test]
 async fn a_storefront_killed_between_approval_and_commit_ends_paid() {
     let shop = OpenShop::open().await;
-    let doomed = ApiProcess::start(&shop, SERVICE).await;
-    let buyer = doomed.visitor().await;
+    let doomed = ServiceProcess::start(&shop, SERVICE, Role::Storefront, None).await;
+    let buyer = doomed.visitor(&shop).await;
     buyer.register_device("phone").await;
     let order = buyer.place_order(&[("mug", 1)]).await;
     let payment = buyer.authenticate(&order).await;
@@ -20,7 +20,7 @@ async fn a_storefront_killed_between_approval_and_commit_ends_paid() {
     doomed.kill().await;
     shop.sandbox.release_hanging_calls();
 
-    let _successor = ApiProcess::start(&shop, SERVICE).await;
+    let _successor = ServiceProcess::start(&shop, SERVICE, Role::Storefront, None).await;
     shop.execute("UPDATE payments SET next_check_at = now()").await; // instead of waiting for its turn
     let paid = "SELECT count(*) FROM orders WHERE status = 'paid'";
     shop.eventually("the successor to find out", async || shop.count(paid).await == 1).await;
@@ -35,8 +35,8 @@ async fn a_storefront_killed_while_it_sells_loses_no_event() {
     let shop = OpenShop::open().await;
     let mut bought = 0;
     for _ in 0..4 {
-        let doomed = ApiProcess::start(&shop, SERVICE).await;
-        let buyer = doomed.visitor().await;
+        let doomed = ServiceProcess::start(&shop, SERVICE, Role::Storefront, None).await;
+        let buyer = doomed.visitor(&shop).await;
         for _ in 0..5 {
             buyer.buy(&[("poster", 1)]).await;
             bought += 1;

@@ -4,6 +4,8 @@
 
 mod browsers;
 mod configuration;
+#[cfg(debug_assertions)] // a release build has no crash points
+mod crash_matrix;
 mod crashes;
 mod dead_letters;
 mod deploy;
