@@ -5,10 +5,13 @@ use std::sync::Arc;
 use database::customers::{Customer, TokenHash, find_by_sessions, open_guests};
 use database::orders::{Created, Creation, create};
 use database::products::{Product, find};
+use database::webhook_inbox::{self, Webhook};
 use database::{BatchError, Batcher};
 use domain::ProductId;
+use secrecy::SecretString;
 use service::Problem;
 use sqlx::PgPool;
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
@@ -24,6 +27,7 @@ pub struct App {
     pub(crate) shop: Arc<Shop>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) desk: Desk,
+    pub(crate) webhooks: WebhookDoor,
 }
 
 /// What the browser is told about the shop.
@@ -31,6 +35,16 @@ pub(crate) struct Shop {
     pub(crate) public_url: String,
     pub(crate) client_key: String,
     pub(crate) sdk_url: String,
+}
+
+/// Where webhooks come in.
+#[derive(Clone)]
+pub(crate) struct WebhookDoor {
+    pub(crate) inbox: Batcher<Webhook, ()>,
+    /// What a relay of ours seals them with, if there is one.
+    pub(crate) secret: Option<SecretString>,
+    /// Wakes whoever looks into them.
+    pub(crate) arrived: Arc<Notify>,
 }
 
 /// What concurrent requests ask the database for, batched.
@@ -43,14 +57,24 @@ pub(crate) struct Desk {
 }
 
 impl App {
-    /// Puts the parts together. Batches and confirms are worked on in `tasks`.
-    pub fn new(settings: &Settings, db: PgPool, checkout: Checkout, tasks: &TaskTracker) -> Self {
+    /// Puts the parts together. Batches and confirms are worked on in `tasks`; `arrived` is told of stored webhooks.
+    pub fn new(settings: &Settings, db: PgPool, checkout: Checkout, arrived: Arc<Notify>, tasks: &TaskTracker) -> Self {
         let shop = Shop {
             public_url: settings.public_url.clone(),
             client_key: settings.toss_client_key.clone(),
             sdk_url: settings.toss_sdk_url.clone(),
         };
-        Self { desk: Desk::open(&db, tasks), db, checkout, shop: Arc::new(shop), rules: Arc::new(Rules::new(settings)) }
+        let inbox = db.clone();
+        let webhooks = WebhookDoor {
+            inbox: Batcher::start(tasks, 1, move |webhooks| {
+                let db = inbox.clone();
+                Box::pin(async move { webhook_inbox::store(&db, webhooks).await })
+            }),
+            secret: settings.toss_webhook_secret.clone(),
+            arrived,
+        };
+        let rules = Arc::new(Rules::new(settings));
+        Self { desk: Desk::open(&db, tasks), db, checkout, shop: Arc::new(shop), rules, webhooks }
     }
 }
 

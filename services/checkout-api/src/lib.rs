@@ -11,6 +11,7 @@ mod routes;
 mod run;
 mod session;
 mod settings;
+mod webhooks;
 
 pub use app::App;
 pub use checkout::{Checkout, Outcome, Return};
@@ -18,6 +19,7 @@ pub use learn::Learned;
 pub use reconcile::Reconciler;
 pub use run::{Parts, main, run};
 pub use settings::{Settings, WorkerUrls};
+pub use webhooks::Webhooks;
 
 use std::sync::Arc;
 

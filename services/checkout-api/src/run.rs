@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use database::{PoolSettings, inbox, orders, outbox};
+use database::{PoolSettings, inbox, orders, outbox, webhook_inbox};
 use domain::PaymentGateway;
 use messaging::embedded::{Broker, BrokerSettings};
 use messaging::engine::Engine;
@@ -25,6 +25,7 @@ use crate::app::App;
 use crate::checkout::Checkout;
 use crate::reconcile::Reconciler;
 use crate::settings::Settings;
+use crate::webhooks::Webhooks;
 
 /// The parts of the service. Tests drive the loops' steps by hand; [`run`] lets them go.
 pub struct Parts {
@@ -38,7 +39,10 @@ pub struct Parts {
     pub reconciler: Reconciler,
     /// Has events published again that lack an effect.
     pub watchdog: Watchdog,
+    /// Looks into stored webhooks.
+    pub webhooks: Webhooks,
     announced: Arc<Notify>,
+    arrived: Arc<Notify>,
 }
 
 /// How often loops without a signal of their own look for work.
@@ -49,6 +53,9 @@ const PRUNE_EVERY: Duration = Duration::from_mins(1);
 
 /// Published events and consumers' claims are kept this long: replayed dead letters must still be recognized.
 const KEEP: Duration = Duration::from_hours(30 * 24);
+
+/// Toss sends a webhook again for up to four days.
+const KEEP_WEBHOOKS: Duration = Duration::from_hours(14 * 24);
 
 /// Rows that one round of pruning deletes at most.
 const PRUNE_AT_ONCE: i64 = 5_000;
@@ -73,13 +80,16 @@ impl Parts {
             Engine::Embedded => Some(Broker::start(db.clone(), broker, enqueued, tasks)?),
             Engine::Google(_) => None,
         };
+        let arrived = Arc::new(Notify::new());
         Ok(Self {
-            app: App::new(settings, db.clone(), checkout.clone(), tasks),
+            app: App::new(settings, db.clone(), checkout.clone(), Arc::clone(&arrived), tasks),
             relay: Relay::new(db.clone(), publisher),
             broker,
+            webhooks: Webhooks::new(checkout.clone(), settings.toss_security_key.clone()),
             reconciler: Reconciler::new(checkout, 1.0),
             watchdog: Watchdog::new(db.clone(), settings.watchdog_age),
             announced,
+            arrived,
         })
     }
 }
@@ -143,12 +153,13 @@ pub async fn run(
     let tasks = TaskTracker::new();
     let parts = Parts::new(&settings, &db, Arc::new(settings.gateway()?), &settings.broker(), &tasks).await?;
     let limits = settings.limits;
-    let Parts { app, relay, broker, reconciler, watchdog, announced } = parts;
+    let Parts { app, relay, broker, reconciler, webhooks, watchdog, announced, arrived } = parts;
     if settings.loops {
         tasks.spawn(relay.run(shutdown.clone(), announced));
         if let Some(broker) = broker {
             tasks.spawn(broker.run(shutdown.clone()));
         }
+        tasks.spawn(webhooks.run(shutdown.clone(), arrived));
         tasks.spawn(every(RECONCILE_EVERY, shutdown.clone(), "reconciler", move || {
             let reconciler = reconciler.clone();
             async move { reconciler.step().await.map(drop) }
@@ -162,7 +173,7 @@ pub async fn run(
         let pruned = db.clone();
         tasks.spawn(every(PRUNE_EVERY, shutdown.clone(), "pruning", move || prune(pruned.clone())));
     } else {
-        drop((relay, broker, reconciler, watchdog));
+        drop((relay, broker, reconciler, webhooks, watchdog));
     }
     let Some(listener) = listener else {
         drop(app);
@@ -195,6 +206,7 @@ async fn expire(db: PgPool) -> sqlx::Result<()> {
 async fn prune(db: PgPool) -> sqlx::Result<()> {
     outbox::prune(&db, KEEP).await?;
     inbox::prune(&db, KEEP, PRUNE_AT_ONCE).await?;
+    webhook_inbox::prune(&db, KEEP_WEBHOOKS, PRUNE_AT_ONCE).await?;
     orders::prune_idempotency_keys(&db).await?;
     Ok(())
 }

@@ -33,9 +33,13 @@ pub struct Settings {
     pub toss_client_key: String,
     /// `TOSS_SECRET_KEY`
     pub toss_secret_key: SecretString,
+    /// `TOSS_SECURITY_KEY`: what Toss signs a few webhooks with.
+    pub toss_security_key: Option<SecretString>,
+    /// `TOSS_WEBHOOK_SECRET`: what a relay of ours seals webhooks with. Toss has no such thing.
+    pub toss_webhook_secret: Option<SecretString>,
     /// `CHECKOUT_SERVE`: answer HTTP.
     pub serve: bool,
-    /// `CHECKOUT_LOOPS`: run relay, broker, watchdog, reconciler and expiry in this process.
+    /// `CHECKOUT_LOOPS`: run relay, broker, watchdog, reconciler, webhooks and expiry in this process.
     pub loops: bool,
     /// `JUMUN_MESSAGING`, `PUBSUB_…`: where the relay publishes to.
     pub engine: Engine,
@@ -88,8 +92,16 @@ impl Settings {
                 "Toss client key, shown to browsers",
             ),
             toss_secret_key: env.secret("TOSS_SECRET_KEY", SANDBOX_SECRET_KEY, "Toss secret key of the same pair"),
+            toss_security_key: env.optional_secret(
+                "TOSS_SECURITY_KEY",
+                "Toss's security key, which payout.changed and seller.changed are signed with",
+            ),
+            toss_webhook_secret: env.optional_secret(
+                "TOSS_WEBHOOK_SECRET",
+                "if set, a webhook without a TossPayments-Signature of it (hex HMAC-SHA256 of the body) is refused; Toss sends none",
+            ),
             serve: env.or("CHECKOUT_SERVE", true, "answer HTTP in this process"),
-            loops: env.or("CHECKOUT_LOOPS", true, "run relay, broker, watchdog, reconciler and expiry in this process"),
+            loops: env.or("CHECKOUT_LOOPS", true, "run relay, broker, watchdog, reconciler, webhooks and expiry in this process"),
             engine: Engine::read(env),
             workers: WorkerUrls {
                 stock: env.url(

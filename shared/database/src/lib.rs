@@ -23,6 +23,7 @@ pub mod refunds;
 pub mod stock;
 pub mod verify;
 pub mod watchdog;
+pub mod webhook_inbox;
 
 pub use batch::{BatchError, Batcher};
 pub use pool::{PoolSettings, connect, ping};

@@ -8,5 +8,6 @@ mod codes;
 mod payment;
 #[cfg(test)]
 mod tests;
+pub mod webhook;
 
 pub use client::{SetupError, Toss, TossSettings};

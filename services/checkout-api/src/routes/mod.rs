@@ -4,6 +4,7 @@ mod messaging_tokens;
 mod orders;
 mod payments;
 mod products;
+mod webhooks;
 
 use axum::Router;
 
@@ -17,4 +18,5 @@ pub(crate) fn router() -> Router<App> {
         .merge(orders::router())
         .merge(payments::router())
         .merge(messaging_tokens::router())
+        .merge(webhooks::router())
 }

@@ -2,7 +2,7 @@
 
 use super::Invariant;
 
-pub(super) static INVARIANTS: [Invariant; 10] = [
+pub(super) static INVARIANTS: [Invariant; 11] = [
     Invariant {
         name: "events_published",
         statement: "no event waits to be published",
@@ -76,5 +76,12 @@ pub(super) static INVARIANTS: [Invariant; 10] = [
         statement: "no dead letter is open",
         sql: "
             SELECT id::text, format('from %s: %s', source, reason) FROM dead_letters WHERE status = 'open'",
+    },
+    Invariant {
+        name: "webhooks_looked_into",
+        statement: "no webhook waits to be looked into",
+        sql: "
+            SELECT id::text, format('came %s, after %s attempts, due %s%s', received_at, attempts, due_at, ': ' || reason)
+            FROM webhook_inbox WHERE status = 'pending'",
     },
 ];

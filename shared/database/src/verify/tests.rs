@@ -159,6 +159,7 @@ const CORRUPTIONS: &[(&[&str], &str)] = &[
     (&["payments_undisputed"], "UPDATE payments SET attention = 'the amounts differ' WHERE status = 'confirming'"),
     (&["pushes_sent"], "UPDATE push_attempts SET status = 'pending', due_at = now()"),
     (&["dead_letters_resolved"], "INSERT INTO dead_letters (id, source, data, reason) VALUES (gen_random_uuid(), 'checkout-push', '\\x00', 'no event id')"),
+    (&["webhooks_looked_into"], "INSERT INTO webhook_inbox (id, body) VALUES (gen_random_uuid(), '{}')"),
     (
         &["order_paid", "order_being_paid", "paid_announced", "paid_sold", "order_state"],
         "UPDATE orders SET status = 'paid', paid_at = now() WHERE status = 'confirming'",

@@ -1,0 +1,37 @@
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::routing::post;
+use database::webhook_inbox::Webhook;
+use http::{HeaderMap, StatusCode};
+use service::{ApiBytes, Problem};
+use toss::webhook::is_sealed;
+
+use crate::app::{App, unavailable};
+
+/// Nothing that Toss sends comes near it; what does is kept all the same, to be looked at by a person.
+const MOST_BYTES: usize = 1024 * 1024;
+
+pub(super) fn router() -> Router<App> {
+    Router::new().route("/api/webhooks/toss", post(toss)).layer(DefaultBodyLimit::max(MOST_BYTES))
+}
+
+/// 200 once it is stored, whatever it says: anything else makes Toss send it again, for days. It is looked into afterwards.
+async fn toss(State(app): State<App>, headers: HeaderMap, ApiBytes(body): ApiBytes) -> Result<StatusCode, Problem> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let webhooks = &app.webhooks;
+    if let Some(secret) = &webhooks.secret
+        && !header("tosspayments-signature").is_some_and(|seal| is_sealed(secret, &body, seal))
+    {
+        return Err(Problem::of(StatusCode::UNAUTHORIZED));
+    }
+    let webhook = Webhook {
+        transmission_id: header("tosspayments-webhook-transmission-id").map(str::to_owned),
+        transmission_time: header("tosspayments-webhook-transmission-time").map(str::to_owned),
+        signature: header("tosspayments-webhook-signature").map(str::to_owned),
+        source: None,
+        body: body.into(),
+    };
+    webhooks.inbox.submit(webhook).await.map_err(|problem| unavailable(&problem))?;
+    webhooks.arrived.notify_one();
+    Ok(StatusCode::OK)
+}
