@@ -35,6 +35,11 @@ pub(crate) fn in_korea(at: DateTime<Utc>) -> String {
     at.with_timezone(&KST).to_rfc3339_opts(SecondsFormat::Secs, false)
 }
 
+/// In a webhook's `createdAt` it writes the same time without the offset, to the microsecond.
+pub(crate) fn local_in_korea(at: DateTime<Utc>) -> String {
+    at.with_timezone(&KST).format("%Y-%m-%dT%H:%M:%S%.6f").to_string()
+}
+
 /// The digits Toss puts into a payment key.
 pub(crate) fn compact_in_korea(at: DateTime<Utc>) -> String {
     at.with_timezone(&KST).format("%Y%m%d%H%M%S").to_string()

@@ -8,7 +8,14 @@
 //! | `POST fcm/revoke` | `{"expiresIn":5?}` | revokes all access tokens; later ones live that long |
 //! | `POST clock` | `{"advanceSeconds":600}` | moves the payments' clock |
 //! | `POST deposits` | `{"orderId":"…"}` | pays into the order's virtual account |
-//! | `POST reset` | | forgets payments, notifications, faults, scripts, counters; ends hanging calls |
+//! | `POST deposits/reverse` | `{"orderId":"…"}` | takes that deposit back: it was an error |
+//! | `POST webhooks/hold` | | webhooks wait |
+//! | `POST webhooks/release` | `{"reversed":true?}` | sends those that waited, in that order |
+//! | `POST webhooks/repeat` | `{"id":"…","times":2}` | sends a webhook again, so often at once |
+//! | `POST webhooks/forge` | `{"body":"…"}` | sends what Toss never wrote |
+//! | `POST webhooks/payout` | `{"status":"COMPLETED"}` | tells of a payout: the event that is signed |
+//! | `GET webhooks` | `?orderId=…` | the latest webhooks, and what they were answered |
+//! | `POST reset` | | forgets payments, notifications, faults, webhooks, scripts, counters; ends hanging calls |
 //! | `GET book` | `?orderId=…` | totals and payments, and since when it remembers them |
 //! | `GET phone` | `?token=…` | notifications and counters |
 //! | `GET service-account` | | the FCM service account, as a file for our adapter |
@@ -24,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use crate::Sandbox;
 use crate::faults::FaultOrder;
 use crate::fcm::{Notification, Step};
-use crate::toss::{Entry, Totals};
+use crate::toss::{Entry, Totals, Webhook};
 
 pub(crate) fn router() -> Router<Sandbox> {
     Router::new()
@@ -33,6 +40,13 @@ pub(crate) fn router() -> Router<Sandbox> {
         .route("/fcm/revoke", post(revoke))
         .route("/clock", post(advance))
         .route("/deposits", post(deposit))
+        .route("/deposits/reverse", post(reverse_deposit))
+        .route("/webhooks", get(webhooks))
+        .route("/webhooks/hold", post(hold_webhooks))
+        .route("/webhooks/release", post(release_webhooks))
+        .route("/webhooks/repeat", post(repeat_webhook))
+        .route("/webhooks/forge", post(forge_webhook))
+        .route("/webhooks/payout", post(announce_payout))
         .route("/reset", post(reset))
         .route("/book", get(book))
         .route("/phone", get(phone))
@@ -94,6 +108,64 @@ pub(crate) struct Deposit {
 
 async fn deposit(State(sandbox): State<Sandbox>, Json(deposit): Json<Deposit>) -> StatusCode {
     if sandbox.deposit(&deposit.order_id) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
+}
+
+async fn reverse_deposit(State(sandbox): State<Sandbox>, Json(deposit): Json<Deposit>) -> StatusCode {
+    if sandbox.reverse_deposit(&deposit.order_id) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
+}
+
+async fn webhooks(State(sandbox): State<Sandbox>, Query(filter): Query<BookFilter>) -> Json<Vec<Webhook>> {
+    Json(sandbox.webhooks(filter.order_id.as_deref()))
+}
+
+async fn hold_webhooks(State(sandbox): State<Sandbox>) -> StatusCode {
+    sandbox.hold_webhooks();
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Release {
+    #[serde(default)]
+    reversed: bool,
+}
+
+async fn release_webhooks(State(sandbox): State<Sandbox>, Json(release): Json<Release>) -> StatusCode {
+    sandbox.release_webhooks(release.reversed);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Repetition {
+    id: String,
+    times: u32,
+}
+
+async fn repeat_webhook(State(sandbox): State<Sandbox>, Json(again): Json<Repetition>) -> StatusCode {
+    if sandbox.repeat_webhook(&again.id, again.times) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Forgery {
+    body: String,
+}
+
+async fn forge_webhook(State(sandbox): State<Sandbox>, Json(forgery): Json<Forgery>) -> StatusCode {
+    sandbox.forge_webhook(forgery.body);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Payout {
+    status: String,
+}
+
+async fn announce_payout(State(sandbox): State<Sandbox>, Json(payout): Json<Payout>) -> StatusCode {
+    sandbox.announce_payout(&payout.status);
+    StatusCode::NO_CONTENT
 }
 
 async fn reset(State(sandbox): State<Sandbox>) -> StatusCode {

@@ -25,6 +25,10 @@ pub(crate) fn account_number() -> String {
     format!("X{:013}", rand::rng().random_range(0..10_000_000_000_000_u64))
 }
 
+pub(crate) fn transmission_id() -> String {
+    format!("whtrans_{}", alphanumeric(27).to_lowercase())
+}
+
 pub(crate) fn trace() -> String {
     format!("{:016x}", rand::rng().random::<u64>())
 }

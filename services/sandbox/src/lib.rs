@@ -57,13 +57,13 @@ pub use faults::{Endpoint, Fault, FaultOrder};
 pub use fcm::{Notification, Step, UnknownStep};
 pub use serving::{Serving, run};
 pub use settings::Settings;
-pub use toss::{Entry, Refusal, Status, Totals};
+pub use toss::{Entry, Refusal, Status, Totals, Webhook};
 
 use clock::Clock;
 use faults::Faults;
 use fcm::Fcm;
 use lock::Lock;
-use toss::{Book, IdempotencyStore};
+use toss::{Book, IdempotencyStore, PostOffice};
 
 /// Longer than any client waits; so that a call nobody ends does not stay for ever.
 const LONGEST_HANG: Duration = Duration::from_mins(10);
@@ -79,6 +79,7 @@ struct Inner {
     book: Lock<Book>,
     idempotency: IdempotencyStore,
     faults: Faults,
+    post_office: PostOffice,
     fcm: Fcm,
     requests: AtomicU64,
     hangs: Notify,
@@ -89,6 +90,7 @@ pub fn router(sandbox: Sandbox) -> Router {
     Router::new()
         .route("/", get(pages::overview))
         .route("/deposit", post(pages::deposit))
+        .route("/deposit/reverse", post(pages::reverse_deposit))
         .nest("/toss", toss::router())
         .nest("/fcm", fcm::router())
         .nest("/sandbox", control::router())
@@ -104,6 +106,7 @@ impl Sandbox {
             book: Lock::default(),
             idempotency: IdempotencyStore::default(),
             faults: Faults::default(),
+            post_office: PostOffice::default(),
             fcm: Fcm::default(),
             requests: AtomicU64::new(0),
             hangs: Notify::new(),
@@ -142,7 +145,24 @@ impl Sandbox {
 
     /// Pays into the order's virtual account; false when none is waiting.
     pub fn deposit(&self, order_id: &str) -> bool {
-        self.book().deposit(order_id, self.now())
+        let now = self.now();
+        let mut book = self.book();
+        let paid = book.deposit(order_id, now);
+        if let Some(payment) = &paid {
+            self.announce(payment, now);
+        }
+        paid.is_some()
+    }
+
+    /// The bank takes the deposit back: it was an error. False when the order has none, or some of it was given back.
+    pub fn reverse_deposit(&self, order_id: &str) -> bool {
+        let now = self.now();
+        let mut book = self.book();
+        let reversed = book.reverse_deposit(order_id, now);
+        if let Some(payment) = &reversed {
+            self.announce(payment, now);
+        }
+        reversed.is_some()
     }
 
     /// What FCM will answer for a device token: step by step, the last one for ever.
@@ -160,11 +180,12 @@ impl Sandbox {
         self.0.fcm.set_token_lifetime(seconds);
     }
 
-    /// As new: payments, answers, faults, scripts, notifications, counters and the clock. Access tokens stay good.
+    /// As new: payments, answers, faults, webhooks, scripts, notifications, counters and the clock. Access tokens stay good.
     pub fn reset(&self) {
         *self.book() = Book::default();
         self.0.idempotency.clear();
         self.0.faults.clear();
+        self.0.post_office.clear();
         self.0.fcm.reset();
         self.0.clock.reset();
         self.0.requests.store(0, Ordering::Relaxed);
@@ -240,6 +261,10 @@ impl Sandbox {
 
     pub(crate) fn faults(&self) -> &Faults {
         &self.0.faults
+    }
+
+    pub(crate) fn post_office(&self) -> &PostOffice {
+        &self.0.post_office
     }
 
     pub(crate) fn fcm(&self) -> &Fcm {

@@ -41,6 +41,15 @@ pub(crate) async fn deposit(State(sandbox): State<Sandbox>, Form(deposit): Form<
     }
 }
 
+/// The button beside a virtual account that was paid into.
+pub(crate) async fn reverse_deposit(State(sandbox): State<Sandbox>, Form(deposit): Form<Deposit>) -> Response {
+    if sandbox.reverse_deposit(&deposit.order_id) {
+        Redirect::to("/").into_response()
+    } else {
+        StatusCode::NOT_FOUND.into_response()
+    }
+}
+
 pub(crate) fn html(status: StatusCode, page: &impl Template) -> Response {
     match page.render() {
         Ok(text) => (status, Html(text)).into_response(),

@@ -1,5 +1,7 @@
 //! What a sandbox is told at start.
 
+use std::time::Duration;
+
 /// Keys and addresses of one sandbox. The defaults are the keys Toss prints in its public documentation, so that
 /// a development set-up needs no configuration at all.
 #[derive(Debug, Clone)]
@@ -12,6 +14,14 @@ pub struct Settings {
     pub public_url: String,
     /// The Firebase project that sends are accepted for.
     pub project_id: String,
+    /// Where the shop takes webhooks; `None` sends none.
+    pub webhook_url: Option<String>,
+    /// How long a minute is for webhooks that are to be sent again.
+    pub webhook_minute: Duration,
+    /// The secret that a relay between Toss and the shop would seal webhooks with. Toss itself has none.
+    pub webhook_secret: Option<String>,
+    /// The security key that payout webhooks are signed with, decoded.
+    pub security_key: [u8; 32],
 }
 
 impl Default for Settings {
@@ -21,6 +31,10 @@ impl Default for Settings {
             client_key: "test_gck_docs_Ovk5rk1EwkEbP0W43n07xlzm".to_owned(),
             public_url: "http://127.0.0.1:8090".to_owned(),
             project_id: "jumun-sandbox".to_owned(),
+            webhook_url: None,
+            webhook_minute: Duration::from_mins(1),
+            webhook_secret: None,
+            security_key: [0x5a; 32],
         }
     }
 }

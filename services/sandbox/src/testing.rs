@@ -46,7 +46,11 @@ impl Reply {
 
 impl Desk {
     pub(crate) fn new() -> Self {
-        let sandbox = Sandbox::new(Settings::default());
+        Self::with(Settings::default())
+    }
+
+    pub(crate) fn with(settings: Settings) -> Self {
+        let sandbox = Sandbox::new(settings);
         Self { router: router(sandbox.clone()), sandbox }
     }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::payment::{Cancel, Means, Payment, State, Status, VirtualAccount};
 use super::refusal::Refusal;
+use crate::ids;
 
 /// Payments are never removed, so their index in `payments` is a stable handle.
 #[derive(Debug)]
@@ -54,6 +55,8 @@ pub struct Entry {
     pub amount: i64,
     /// Toss's status word.
     pub status: Status,
+    /// Whether it is paid by a transfer to an account of its own.
+    pub virtual_account: bool,
     /// Whether the buyer's money was taken at any time.
     pub approved: bool,
     /// What was given back.
@@ -142,15 +145,32 @@ impl Book {
         }
     }
 
-    /// The buyer pays into the order's virtual account. False when none is waiting.
-    pub(crate) fn deposit(&mut self, order_id: &str, now: DateTime<Utc>) -> bool {
-        let waiting = self.of_order(order_id).find_map(|payment| match &payment.state {
+    /// The buyer pays into the order's virtual account. `None` when none is waiting.
+    pub(crate) fn deposit(&mut self, order_id: &str, now: DateTime<Utc>) -> Option<&mut Payment> {
+        let (key, account) = self.of_order(order_id).find_map(|payment| match &payment.state {
             State::WaitingForDeposit { account } => Some((Arc::clone(&payment.key), account.clone())),
             _ => None,
-        });
-        let Some((key, account)) = waiting else { return false };
+        })?;
         self.approve(&key, Means::VirtualAccount(account), now);
-        true
+        let payment = self.find(&key, now)?;
+        payment.last_transaction_key = Some(ids::transaction_key());
+        Some(payment)
+    }
+
+    /// What was paid into the order's virtual account never was: the account waits again. `None` when nothing was.
+    pub(crate) fn reverse_deposit(&mut self, order_id: &str, now: DateTime<Utc>) -> Option<&mut Payment> {
+        let (key, account) = self.of_order(order_id).find_map(|payment| match &payment.state {
+            State::Approved { means: Means::VirtualAccount(account), .. } if payment.cancels.is_empty() => {
+                Some((Arc::clone(&payment.key), account.clone()))
+            }
+            _ => None,
+        })?;
+        let payment = self.find(&key, now)?;
+        payment.state = State::WaitingForDeposit { account };
+        payment.last_transaction_key = Some(ids::transaction_key());
+        let amount = payment.amount;
+        self.approved -= amount;
+        self.find(&key, now)
     }
 
     /// Whatever of the order awaits its confirm will be declined.
@@ -226,6 +246,7 @@ impl Book {
             order_name: payment.order_name.clone(),
             amount: payment.amount,
             status: payment.status(),
+            virtual_account: payment.account().is_some(),
             approved,
             canceled: if approved { payment.canceled() } else { 0 },
             kept: payment.money_kept(),

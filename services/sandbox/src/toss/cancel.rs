@@ -69,6 +69,7 @@ fn cancel(sandbox: &Sandbox, key: &str, request: Request) -> Result<Answer, &'st
         Verdict::Withdraw(account, cancel) => book.withdraw(key, account, cancel),
     }
     let payment = book.find(key, now).ok_or(&refusal::NOT_FOUND_PAYMENT)?;
+    sandbox.announce(payment, now);
     Ok(Answer::ok(&PaymentJson::new(payment, &sandbox.settings().public_url, now)))
 }
 

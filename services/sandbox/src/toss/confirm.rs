@@ -46,6 +46,7 @@ fn confirm(sandbox: &Sandbox, request: &Request) -> Result<Answer, &'static Refu
     if let Some(failure) = decline {
         if let Some(payment) = book.find(&request.payment_key, now).filter(|_| failure.is_final()) {
             payment.state = State::Aborted { method: Some(method), failure };
+            sandbox.announce(payment, now);
         }
         return Err(failure);
     }
@@ -59,6 +60,7 @@ fn confirm(sandbox: &Sandbox, request: &Request) -> Result<Answer, &'static Refu
     }
     let payment = book.find(&request.payment_key, now).ok_or(&refusal::NOT_FOUND_PAYMENT)?;
     payment.last_transaction_key = Some(ids::transaction_key());
+    sandbox.announce(payment, now);
     Ok(Answer::ok(&PaymentJson::new(payment, &sandbox.settings().public_url, now)))
 }
 

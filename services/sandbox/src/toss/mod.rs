@@ -1,7 +1,7 @@
 //! Toss Payments' core API and browser SDK, mounted under `/toss`.
 //!
 //! Every API call takes the road of `call`; `confirm`, `query` and `cancel` are where the roads lead, `book` is what
-//! they change. `sdk` and `window` are the browser's side.
+//! they change. `sdk` and `window` are the browser's side, `webhook` is what the shop is told unasked.
 
 mod answer;
 mod book;
@@ -14,6 +14,7 @@ mod payment_json;
 mod query;
 mod refusal;
 mod sdk;
+mod webhook;
 mod window;
 
 use axum::Router;
@@ -25,6 +26,8 @@ pub use book::{Entry, Totals};
 pub(crate) use idempotency::Store as IdempotencyStore;
 pub use payment::Status;
 pub use refusal::Refusal;
+pub(crate) use webhook::PostOffice;
+pub use webhook::Webhook;
 
 use crate::Sandbox;
 use answer::Answer;

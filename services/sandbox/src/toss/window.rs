@@ -108,6 +108,7 @@ pub(super) async fn choose(
         }
         Choice::Abort => {
             payment.state = State::Aborted { method: None, failure: &refusal::REJECT_CARD_COMPANY };
+            sandbox.announce(payment, now);
             let message = "결제가 중단되었습니다.";
             let result = [("code", "PAY_PROCESS_ABORTED"), ("message", message), ("orderId", &payment.order_id)];
             with_query(&payment.fail_url, &result)
