@@ -14,7 +14,7 @@ pub struct Buyer {
     url: String,
     sandbox: String,
     products: Arc<HashMap<&'static str, ProductId>>,
-    client: Client,
+    pub(crate) client: Client,
 }
 
 /// What `POST /api/orders` answered.
@@ -98,7 +98,7 @@ impl Buyer {
         Self { url: url.to_owned(), ..self }
     }
 
-    fn address(&self, path: &str) -> String {
+    pub(crate) fn address(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }
 

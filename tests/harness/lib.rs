@@ -16,6 +16,7 @@ mod process;
 mod push;
 mod signing_relay;
 pub mod tokens;
+mod webhooks;
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -253,7 +254,14 @@ impl Shop {
         self.sandbox.advance_clock(time);
         let seconds = time.num_seconds();
         for change in [
-            format!("UPDATE payments SET asked_at = asked_at - make_interval(secs => {seconds})"),
+            format!(
+                "UPDATE payments SET asked_at = asked_at - make_interval(secs => {seconds}),
+                    deposit_due_at = deposit_due_at - make_interval(secs => {seconds})"
+            ),
+            format!(
+                "UPDATE webhook_inbox SET received_at = received_at - make_interval(secs => {seconds}),
+                    asked_at = asked_at - make_interval(secs => {seconds}), due_at = due_at - make_interval(secs => {seconds})"
+            ),
             format!("UPDATE orders SET expires_at = expires_at - make_interval(secs => {seconds})"),
             format!("UPDATE push_attempts SET due_at = due_at - make_interval(secs => {seconds})"),
             format!(

@@ -20,3 +20,4 @@ mod pubsub;
 mod purchase;
 mod strangers;
 mod tokens;
+mod webhooks;

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use database::payments;
 use database::record::Known;
-use domain::{DeclineKind, Evidence, PaymentState};
+use domain::{CancelAnswer, CancelRequest, DeclineKind, Evidence, PaymentState};
 use futures_util::future::join_all;
 use tracing::{error, warn};
 
@@ -12,6 +12,9 @@ use crate::learn::{Applied, Learned};
 
 /// Toss takes a confirm until 10 minutes after the buyer authenticated; later only a query makes sense.
 const CONFIRM_WINDOW: TimeDelta = TimeDelta::minutes(10);
+
+/// A transfer made in the last minute may take this long to be told of.
+const DEPOSIT_GRACE: TimeDelta = TimeDelta::minutes(10);
 
 /// How many payments one step asks about: bounds the load on a provider that is just recovering.
 const STEP: i64 = 20;
@@ -50,9 +53,20 @@ impl Reconciler {
                 return;
             }
         };
-        if self.checkout.apply(&open, seen).await != Applied::Learned(Learned::Open) || !may_still_confirm(&open) {
-            return;
+        let Applied::Learned(learned) = self.checkout.apply(&open, seen).await else { return };
+        match (learned, &open.attempt.payment.state) {
+            (Learned::Open, PaymentState::Confirming) if open.at - open.attempt.payment.asked_at < CONFIRM_WINDOW => {
+                self.confirm_again(&open).await;
+            }
+            (Learned::NoNews, PaymentState::AwaitingDeposit(deposit)) if open.at - deposit.due_at > DEPOSIT_GRACE => {
+                self.close_account(&open).await;
+            }
+            _ => {}
         }
+    }
+
+    async fn confirm_again(&self, open: &Known) {
+        let id = open.attempt.order.id;
         // The request may never have left. The key is the same, so asking again cannot charge twice.
         match self.checkout.gateway().confirm(&open.attempt.payment).await {
             // Refused keys speak of this request only; the first one may have gone out under good ones.
@@ -60,7 +74,7 @@ impl Reconciler {
                 error!(order.id = %id, code = decline.code, "The provider refuses our set-up while order {id} is open");
             }
             Ok(answer) => {
-                self.checkout.apply(&open, answer).await;
+                self.checkout.apply(open, answer).await;
             }
             Err(unanswered) => {
                 let cause = &unanswered as &dyn std::error::Error;
@@ -68,9 +82,31 @@ impl Reconciler {
             }
         }
     }
-}
 
-fn may_still_confirm(open: &Known) -> bool {
-    let payment = &open.attempt.payment;
-    matches!(payment.state, PaymentState::Confirming) && open.at - payment.asked_at < CONFIRM_WINDOW
+    /// Nobody paid in time, and the provider says nothing of it by itself. Closing the account there first means that no
+    /// deposit comes for goods that are given to others here; one that was quicker makes the provider refuse.
+    async fn close_account(&self, open: &Known) {
+        let (order, payment) = (open.attempt.order.id, &open.attempt.payment);
+        let request = CancelRequest {
+            key: payment.key.clone(),
+            amount: payment.amount,
+            refundable: payment.amount,
+            reason: "입금 기한이 지났습니다.".to_owned(),
+            account: None,
+            // Each look has a key of its own: a refusal is replayed for two weeks, also when it is no longer true.
+            idempotency_key: format!("close:{}:{}", payment.id, open.checks),
+        };
+        match self.checkout.gateway().cancel(&request).await {
+            Ok(CancelAnswer::Canceled(seen)) => {
+                self.checkout.apply(open, Evidence::Seen(seen)).await;
+            }
+            Ok(CancelAnswer::Refused(decline)) => {
+                warn!(order.id = %order, code = decline.code, "The overdue deposit account of order {order} cannot be closed yet");
+            }
+            Err(unanswered) => {
+                let cause = &unanswered as &dyn std::error::Error;
+                warn!(order.id = %order, cause, "Closing the overdue deposit account of order {order} had no answer");
+            }
+        }
+    }
 }

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use database::payments;
 use database::webhook_inbox::{self, Finding, Name, Named, Next, Waiting};
 use domain::PaymentId;
 use futures_util::future::join_all;
@@ -16,9 +15,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use toss::webhook::{Webhook, is_signed};
-use tracing::{debug, error, info, warn};
+use tracing::{error, warn};
 
 use crate::checkout::Checkout;
+use crate::learn::Learned;
 
 /// Webhooks that one step looks into.
 const STEP: i64 = 100;
@@ -141,31 +141,23 @@ impl Webhooks {
     /// Asks once, for all that gave reason to.
     async fn ask(&self, named: Named, asking: Vec<Waiting>) -> Vec<Finding> {
         let (payment, order) = (named.payment, named.order);
-        let attempts = asking.iter().map(|it| it.attempts).max().unwrap_or_default();
-        let (asked_at, next) = if !self.budget().allows(Instant::now()) {
-            (None, Next::Later(Duration::from_secs(1), "too many at once"))
-        } else if let Err(problem) = self.look_up(payment).await {
-            let problem = problem.as_ref() as &dyn std::error::Error;
-            if attempts < PATIENCE {
-                warn!(order.id = %order, problem, attempts, "A webhook about order {order} has to wait");
-            } else {
-                error!(order.id = %order, problem, attempts, "A webhook about order {order} has waited for half a day");
+        let (asked_at, next) = if self.budget().allows(Instant::now()) {
+            match self.checkout.learn(payment).await {
+                Learned::Unanswered => {
+                    let attempts = asking.iter().map(|it| it.attempts).max().unwrap_or_default();
+                    if attempts >= PATIENCE {
+                        error!(order.id = %order, attempts, "A webhook about order {order} waits for an answer since half a day");
+                    }
+                    (None, Next::Later(after(attempts), "the provider did not answer"))
+                }
+                Learned::News | Learned::NoNews | Learned::Open | Learned::Disputed | Learned::Unknown => {
+                    (Some(named.at), Next::Done("asked"))
+                }
             }
-            (None, Next::Later(after(attempts), "the provider did not answer"))
         } else {
-            info!(order.id = %order, "Asked about order {order} because of a webhook");
-            (Some(named.at), Next::Done("asked"))
+            (None, Next::Later(Duration::from_secs(1), "too many at once"))
         };
         asking.iter().map(|it| Finding { asked_at, ..finding(it, Some(payment), next) }).collect()
-    }
-
-    async fn look_up(&self, payment: PaymentId) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let Some(open) = payments::find_open(self.checkout.db(), payment).await? else { return Ok(()) };
-        let evidence = self.checkout.gateway().find(&open.attempt.payment).await?;
-        if let Err(undecided) = self.checkout.settle(open.attempt, evidence, open.at, open.traceparent).await {
-            debug!(%undecided, "The provider has nothing new");
-        }
-        Ok(())
     }
 
     fn budget(&self) -> MutexGuard<'_, Budget> {

@@ -21,6 +21,8 @@ pub struct Serving {
     pub port: u16,
     /// `SANDBOX_EXPOSED`
     pub exposed: bool,
+    /// `SANDBOX_WEBHOOK_URL`
+    pub webhook_url: Option<String>,
     /// `SANDBOX_ACCOUNT_FILE`
     pub account_file: Option<PathBuf>,
 }
@@ -37,6 +39,10 @@ impl Serving {
                 "SANDBOX_EXPOSED",
                 false,
                 "have the sandbox listen beyond loopback: for a container whose port is published to loopback only",
+            ),
+            webhook_url: env.optional(
+                "SANDBOX_WEBHOOK_URL",
+                "where the shop takes Toss's webhooks, such as http://127.0.0.1:8080/api/webhooks/toss; none are sent without",
             ),
             account_file: env.optional(
                 "SANDBOX_ACCOUNT_FILE",
@@ -56,7 +62,8 @@ impl Serving {
     /// When the service account cannot be written.
     pub fn open(&self, port: u16) -> io::Result<Sandbox> {
         let public_url = format!("http://127.0.0.1:{port}");
-        let sandbox = Sandbox::new(Settings { public_url, ..Settings::default() });
+        let webhook_url = self.webhook_url.clone();
+        let sandbox = Sandbox::new(Settings { public_url, webhook_url, ..Settings::default() });
         if let Some(file) = &self.account_file {
             write_private(file, &sandbox.service_account_json())?;
         }
@@ -105,7 +112,7 @@ mod tests {
     fn the_service_account_is_left_for_its_user_alone() {
         use std::os::unix::fs::PermissionsExt as _;
         let file = std::env::temp_dir().join(format!("jumun-sandbox-account-{}", std::process::id()));
-        let serving = Serving { port: 0, exposed: false, account_file: Some(file.clone()) };
+        let serving = Serving { port: 0, exposed: false, webhook_url: None, account_file: Some(file.clone()) };
         let sandbox = serving.open(8090).unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), sandbox.service_account_json());
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);

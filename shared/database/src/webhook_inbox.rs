@@ -172,7 +172,7 @@ pub async fn find(db: &PgPool, names: &[Name]) -> sqlx::Result<Vec<Option<Named>
     )
     .fetch_all(db)
     .await?;
-    let named = rows.into_iter().map(|row| {
+    let found = rows.into_iter().map(|row| {
         Some(Named {
             payment: row.id?.into(),
             order: row.order_id?.into(),
@@ -183,7 +183,7 @@ pub async fn find(db: &PgPool, names: &[Name]) -> sqlx::Result<Vec<Option<Named>
             at: row.at,
         })
     });
-    Ok(named.collect())
+    Ok(found.collect())
 }
 
 /// What became of a webhook.

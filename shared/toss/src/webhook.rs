@@ -58,11 +58,10 @@ impl Webhook {
         let event = envelope.event_type.as_deref();
         match (envelope.entity_body, envelope.data, envelope.secret) {
             (Some(_), ..) if matches!(event, Some("payout.changed" | "seller.changed")) => Self::Signed,
-            (Some(_), ..) => Self::Other,
             (None, Some(data), _) if event == Some("PAYMENT_STATUS_CHANGED") => {
                 Self::Payment { key: data.payment_key, order_id: data.order_id, status: data.status, secret: None }
             }
-            (None, Some(_), _) => Self::Other,
+            (Some(_), ..) | (None, Some(_), _) => Self::Other,
             (None, None, Some(secret)) if envelope.transaction_key.is_some() && envelope.order_id.is_some() => {
                 Self::Payment {
                     key: None,

@@ -153,14 +153,17 @@ impl Doors {
             listen::at_or_beside(address).await.with_context(|| format!("cannot listen on {address}"))
         };
         let sandbox = open(&format!("127.0.0.1:{}", usual.sandbox_port)).await?;
+        let api = open(&usual.api.bind).await?;
         let keys = sandbox::Settings {
             secret_key: usual.api.toss_secret_key.expose_secret().to_owned(),
             client_key: usual.api.toss_client_key.clone(),
             public_url: sandbox.url(),
+            webhook_url: Some(format!("{}/api/webhooks/toss", api.url())),
+            webhook_secret: usual.api.toss_webhook_secret.as_ref().map(|it| it.expose_secret().to_owned()),
             ..sandbox::Settings::default()
         };
         Ok(Self {
-            api: open(&usual.api.bind).await?,
+            api,
             stock: open(&usual.stock.worker.bind.to_string()).await?,
             push: open(&usual.push.worker.bind.to_string()).await?,
             letters: open(&usual.letters.worker.bind.to_string()).await?,

@@ -1,0 +1,49 @@
+//! Toss's webhooks, brought when and as often as the test likes.
+
+use sandbox::Webhook;
+
+use crate::{Buyer, OpenShop, Shop};
+
+impl OpenShop {
+    /// Brings what Toss has told of an order so far, in the order in which it did.
+    pub async fn bring_webhooks(&self, order_id: &str) {
+        for webhook in self.sandbox.webhooks(Some(order_id)) {
+            assert_eq!(self.bring(&webhook).await, 200);
+        }
+    }
+
+    /// Brings a webhook of Toss's, and returns the status of the answer.
+    pub async fn bring(&self, webhook: &Webhook) -> u16 {
+        self.nobody().tell(webhook.body.clone(), &self.sandbox.webhook_headers(webhook)).await
+    }
+
+    /// Brings a body that Toss never wrote.
+    pub async fn forge(&self, body: impl Into<Vec<u8>>) -> u16 {
+        self.nobody().tell(body, &[]).await
+    }
+}
+
+impl Shop {
+    /// Has all stored webhooks looked into, also those that were put off.
+    pub async fn look_into_webhooks(&self) {
+        self.execute("UPDATE webhook_inbox SET due_at = now() WHERE due_at IS NOT NULL").await;
+        while self.api.webhooks.step().await.expect("the webhooks") > 0 {}
+    }
+
+    /// How many webhooks came to this.
+    pub async fn webhooks_that(&self, status: &str, reason: &str) -> i64 {
+        self.count(&format!("SELECT count(*) FROM webhook_inbox WHERE status = '{status}' AND reason = '{reason}'"))
+            .await
+    }
+}
+
+impl Buyer {
+    async fn tell(&self, body: impl Into<Vec<u8>>, headers: &[(&'static str, String)]) -> u16 {
+        let mut request =
+            self.client.post(self.address("/api/webhooks/toss")).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        request.body(body.into()).send().await.expect("an answer").status().as_u16()
+    }
+}
