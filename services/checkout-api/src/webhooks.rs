@@ -87,11 +87,11 @@ impl Webhooks {
                 Err(finding) => findings.push(finding),
             }
         }
-        let names: Vec<_> = hints.iter().map(|it| it.name.clone()).collect();
-        let named = if names.is_empty() { Vec::new() } else { webhook_inbox::find(db, &names).await? };
+        let wanted: Vec<_> = hints.iter().map(|it| it.name.clone()).collect();
+        let known = webhook_inbox::find(db, &wanted).await?;
 
         let mut questions: HashMap<PaymentId, (Named, Vec<Waiting>)> = HashMap::new();
-        for (hint, named) in hints.into_iter().zip(named) {
+        for (hint, named) in hints.into_iter().zip(known) {
             let payment = named.as_ref().map(|it| it.payment);
             match judge(&hint, named) {
                 Call::Ask(named) => {
@@ -101,8 +101,8 @@ impl Webhooks {
                 Call::Nothing(next) => findings.push(finding(&hint.waiting, payment, next)),
             }
         }
-        findings
-            .extend(join_all(questions.into_values().map(|(named, asking)| self.ask(named, asking))).await.concat());
+        let asked = join_all(questions.into_values().map(|(named, asking)| self.ask(named, asking))).await;
+        findings.extend(asked.into_iter().flatten());
         webhook_inbox::record(db, &findings).await?;
         Ok(count)
     }

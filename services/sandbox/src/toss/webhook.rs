@@ -67,11 +67,11 @@ pub(crate) struct PostOffice {
     client: Client,
     /// More at once would be an attack.
     couriers: Semaphore,
-    shelf: Lock<Shelf>,
+    pile: Lock<Pile>,
 }
 
 #[derive(Debug, Default)]
-struct Shelf {
+struct Pile {
     webhooks: VecDeque<Webhook>,
     /// While it is held, what is written waits here in the order in which it was written.
     held: Option<Vec<String>>,
@@ -80,38 +80,38 @@ struct Shelf {
 impl Default for PostOffice {
     fn default() -> Self {
         let client = Client::builder().redirect(redirect::Policy::none()).no_proxy().timeout(PATIENCE).build();
-        Self { client: client.unwrap_or_default(), couriers: Semaphore::new(32), shelf: Lock::default() }
+        Self { client: client.unwrap_or_default(), couriers: Semaphore::new(32), pile: Lock::default() }
     }
 }
 
 impl PostOffice {
     pub(crate) fn clear(&self) {
-        *self.shelf.lock() = Shelf::default();
+        *self.pile.lock() = Pile::default();
     }
 
     /// Takes a webhook in. Returns whether it is to be sent now.
     fn post(&self, webhook: Webhook) -> bool {
-        let mut shelf = self.shelf.lock();
-        let now = match &mut shelf.held {
+        let mut pile = self.pile.lock();
+        let now = match &mut pile.held {
             Some(held) => {
                 held.push(webhook.id.clone());
                 false
             }
             None => true,
         };
-        if shelf.webhooks.len() == KEPT {
-            shelf.webhooks.pop_front();
+        if pile.webhooks.len() == KEPT {
+            pile.webhooks.pop_front();
         }
-        shelf.webhooks.push_back(webhook);
+        pile.webhooks.push_back(webhook);
         now
     }
 
     fn find(&self, id: &str) -> Option<Webhook> {
-        self.shelf.lock().webhooks.iter().find(|it| it.id == id).cloned()
+        self.pile.lock().webhooks.iter().find(|it| it.id == id).cloned()
     }
 
     fn note(&self, id: &str, answer: u16) {
-        if let Some(webhook) = self.shelf.lock().webhooks.iter_mut().find(|it| it.id == id) {
+        if let Some(webhook) = self.pile.lock().webhooks.iter_mut().find(|it| it.id == id) {
             webhook.answers.push(answer);
         }
     }
@@ -120,9 +120,9 @@ impl PostOffice {
 impl Sandbox {
     /// The latest webhooks, sent or not, oldest first: of one order, or all.
     pub fn webhooks(&self, order_id: Option<&str>) -> Vec<Webhook> {
-        let shelf = self.post_office().shelf.lock();
+        let pile = self.post_office().pile.lock();
         let wanted = |it: &&Webhook| order_id.is_none() || it.order_id.as_deref() == order_id;
-        shelf.webhooks.iter().filter(wanted).cloned().collect()
+        pile.webhooks.iter().filter(wanted).cloned().collect()
     }
 
     /// The headers that a webhook would be sent with now.
@@ -149,12 +149,12 @@ impl Sandbox {
 
     /// Webhooks wait from now on, until they are released.
     pub fn hold_webhooks(&self) {
-        self.post_office().shelf.lock().held.get_or_insert_default();
+        self.post_office().pile.lock().held.get_or_insert_default();
     }
 
     /// Sends what was held, in the order in which it was written or the other way round, one after the other.
     pub fn release_webhooks(&self, reversed: bool) {
-        let mut held = self.post_office().shelf.lock().held.take().unwrap_or_default();
+        let mut held = self.post_office().pile.lock().held.take().unwrap_or_default();
         if reversed {
             held.reverse();
         }

@@ -70,13 +70,13 @@ async fn a_payment_is_found_by_key_and_by_attempt() {
     let (payment, order, key): (Uuid, Uuid, String) =
         sqlx::query_as("SELECT id, order_id, payment_key FROM payments LIMIT 1").fetch_one(&db).await.unwrap();
     let order = OrderId::from(order);
-    let names = [
+    let wanted = [
         Name::Key(key.parse().unwrap()),
         Name::Key("no-such-key".parse().unwrap()),
         Name::Order(ProviderOrderId { order, attempt: 1 }),
         Name::Order(ProviderOrderId { order, attempt: 2 }),
     ];
-    let named = find(&db, &names).await.unwrap();
+    let named = find(&db, &wanted).await.unwrap();
     let ids: Vec<_> = named.iter().map(|it| it.as_ref().map(|it| it.payment.uuid())).collect();
     assert_eq!(ids, [Some(payment), None, Some(payment), None]);
     assert_eq!(named[0].as_ref().unwrap().asked_at, None);
@@ -86,7 +86,7 @@ async fn a_payment_is_found_by_key_and_by_attempt() {
     let at = named[0].as_ref().unwrap().at;
     let finding = Finding { payment: Some(payment.into()), asked_at: Some(at), ..found(&waiting, Next::Done("asked")) };
     record(&db, &[finding]).await.unwrap();
-    assert_eq!(find(&db, &names[..1]).await.unwrap()[0].as_ref().unwrap().asked_at, Some(at));
+    assert_eq!(find(&db, &wanted[..1]).await.unwrap()[0].as_ref().unwrap().asked_at, Some(at));
 }
 
 #[tokio::test]
