@@ -9,7 +9,7 @@ use serde_json::json;
 const BY_TRANSFER: [(&str, &str); 1] = [("choice", "virtual-account")];
 
 /// An order that waits for the buyer's transfer.
-async fn awaiting(shop: &OpenShop, buyer: &Buyer) -> (Placed, Authenticated) {
+async fn awaiting(buyer: &Buyer) -> (Placed, Authenticated) {
     let order = buyer.place_order(&[("mug", 1)]).await;
     let payment = buyer.authenticate_by(&order, &BY_TRANSFER).await;
     assert_eq!(buyer.confirm(&payment).await.expect(200)["status"], "awaiting_deposit");
@@ -26,7 +26,7 @@ fn changed(payment_key: &str, status: &str, n: usize) -> String {
 async fn a_deposit_is_told_of_and_pays_once_however_often_and_in_whichever_envelope() {
     let shop = OpenShop::open().await;
     let buyer = shop.visitor().await;
-    let (order, _) = awaiting(&shop, &buyer).await;
+    let (order, _) = awaiting(&buyer).await;
     assert!(shop.sandbox.deposit(&order.id));
     assert_eq!(shop.sandbox.webhooks(Some(&order.id)).len(), 4, "two changes, two envelopes");
     let asked = shop.sandbox.total_requests();
@@ -91,7 +91,7 @@ async fn a_webhook_that_is_quicker_than_the_answer_leaves_the_order_to_it() {
 async fn a_thousand_forged_payments_change_nothing_and_cost_a_few_questions() {
     let shop = OpenShop::open().await;
     let buyer = shop.visitor().await;
-    let (order, payment) = awaiting(&shop, &buyer).await;
+    let (order, payment) = awaiting(&buyer).await;
     let paid = buyer.buy(&[("shirt", 1)]).await;
     let paid_key = shop.sandbox.payments(Some(&paid.id)).remove(0).payment_key;
     let asked = shop.sandbox.total_requests();
@@ -118,7 +118,7 @@ async fn a_thousand_forged_payments_change_nothing_and_cost_a_few_questions() {
 async fn many_payments_are_asked_about_at_a_bounded_rate() {
     let shop = OpenShop::open().await;
     let buyers = join_all((0..30).map(|_| shop.visitor())).await;
-    let keys = join_all(buyers.iter().map(async |buyer| awaiting(&shop, buyer).await.1.payment_key)).await;
+    let keys = join_all(buyers.iter().map(async |buyer| awaiting(buyer).await.1.payment_key)).await;
     for (n, key) in keys.iter().enumerate() {
         assert_eq!(shop.forge(changed(key, "DONE", n)).await, 200);
     }
@@ -137,7 +137,7 @@ async fn many_payments_are_asked_about_at_a_bounded_rate() {
 async fn old_news_come_last_and_are_not_believed() {
     let shop = OpenShop::open().await;
     let buyer = shop.visitor().await;
-    let (order, payment) = awaiting(&shop, &buyer).await;
+    let (order, payment) = awaiting(&buyer).await;
     assert!(shop.sandbox.deposit(&order.id));
     let canceled = changed(&payment.payment_key, "CANCELED", 1);
     assert_eq!(shop.forge(canceled).await, 200, "before the deposit's own news");
@@ -157,7 +157,7 @@ async fn old_news_come_last_and_are_not_believed() {
 async fn a_deposit_without_the_secret_is_not_even_asked_about() {
     let shop = OpenShop::open().await;
     let buyer = shop.visitor().await;
-    let (order, _) = awaiting(&shop, &buyer).await;
+    let (order, _) = awaiting(&buyer).await;
     let forged = |secret: &str, order_id: &str| json!({"createdAt": "2026-01-02T14:46:59+09:00", "secret": secret, "status": "DONE", "transactionKey": "t", "orderId": order_id});
     let asked = shop.sandbox.total_requests();
     assert_eq!(shop.forge(forged("ps_guessed", &order.id).to_string()).await, 200);
@@ -204,7 +204,7 @@ async fn what_cannot_be_stored_is_to_be_sent_again() {
 async fn an_overdue_account_is_closed_and_its_goods_are_free() {
     let shop = OpenShop::open().await;
     let buyer = shop.visitor().await;
-    let (order, _) = awaiting(&shop, &buyer).await;
+    let (order, _) = awaiting(&buyer).await;
     shop.wait(TimeDelta::hours(168)).await;
     shop.reconcile().await;
     assert_eq!(buyer.status(&order).await, "awaiting_deposit", "a transfer of the last minute may be under way");
@@ -224,7 +224,7 @@ async fn an_overdue_account_is_closed_and_its_goods_are_free() {
 async fn a_deposit_in_the_last_minute_pays_whether_or_not_it_was_told_of() {
     let shop = OpenShop::open().await;
     let buyer = shop.visitor().await;
-    let (order, _) = awaiting(&shop, &buyer).await;
+    let (order, _) = awaiting(&buyer).await;
     shop.wait(TimeDelta::hours(169)).await;
     assert!(shop.sandbox.deposit(&order.id));
     shop.reconcile().await;
