@@ -151,7 +151,7 @@ mod tests {
         }
         let deep = "[".repeat(100_000);
         for odd in ["", "null", "{}", "[]", "\0", r#"{"data":5}"#, r#"{"secret":"s","orderId":"o"}"#, &deep] {
-            assert!(matches!(Webhook::parse(odd.as_bytes()), Webhook::Unreadable), "{:.20}", odd);
+            assert!(matches!(Webhook::parse(odd.as_bytes()), Webhook::Unreadable), "{odd:.20}");
         }
     }
 
