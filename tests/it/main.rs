@@ -18,5 +18,6 @@ mod pages;
 mod programs;
 mod pubsub;
 mod purchase;
+mod refunds;
 mod strangers;
 mod tokens;

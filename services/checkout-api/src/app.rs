@@ -7,6 +7,7 @@ use database::orders::{Created, Creation, create};
 use database::products::{Product, find};
 use database::{BatchError, Batcher};
 use domain::ProductId;
+use secrecy::SecretString;
 use service::Problem;
 use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
@@ -23,6 +24,7 @@ pub struct App {
     pub(crate) checkout: Checkout,
     pub(crate) shop: Arc<Shop>,
     pub(crate) rules: Arc<Rules>,
+    pub(crate) admin_token: Option<SecretString>,
     pub(crate) desk: Desk,
 }
 
@@ -50,7 +52,14 @@ impl App {
             client_key: settings.toss_client_key.clone(),
             sdk_url: settings.toss_sdk_url.clone(),
         };
-        Self { desk: Desk::open(&db, tasks), db, checkout, shop: Arc::new(shop), rules: Arc::new(Rules::new(settings)) }
+        Self {
+            desk: Desk::open(&db, tasks),
+            db,
+            checkout,
+            shop: Arc::new(shop),
+            rules: Arc::new(Rules::new(settings)),
+            admin_token: settings.admin_token.clone(),
+        }
     }
 }
 

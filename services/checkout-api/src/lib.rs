@@ -5,8 +5,10 @@ mod browser;
 mod checkout;
 mod language;
 mod learn;
+mod operator;
 mod pages;
 mod reconcile;
+mod refund;
 mod routes;
 mod run;
 mod session;
@@ -16,6 +18,7 @@ pub use app::App;
 pub use checkout::{Checkout, Outcome, Return};
 pub use learn::Learned;
 pub use reconcile::Reconciler;
+pub use refund::{RefundProblem, RefundRequest};
 pub use run::{Parts, main, run};
 pub use settings::{Settings, WorkerUrls};
 

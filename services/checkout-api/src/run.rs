@@ -34,7 +34,9 @@ pub struct Parts {
     pub relay: Relay,
     /// Message engine to workers; `None`: Google's does that by itself.
     pub broker: Option<Broker>,
-    /// Asks what became of open payments.
+    /// Everything that moves an order's money.
+    pub checkout: Checkout,
+    /// Asks what became of open payments and refunds.
     pub reconciler: Reconciler,
     /// Has events published again that lack an effect.
     pub watchdog: Watchdog,
@@ -77,7 +79,8 @@ impl Parts {
             app: App::new(settings, db.clone(), checkout.clone(), tasks),
             relay: Relay::new(db.clone(), publisher),
             broker,
-            reconciler: Reconciler::new(checkout, 1.0),
+            reconciler: Reconciler::new(checkout.clone(), 1.0),
+            checkout,
             watchdog: Watchdog::new(db.clone(), settings.watchdog_age),
             announced,
         })
@@ -143,7 +146,7 @@ pub async fn run(
     let tasks = TaskTracker::new();
     let parts = Parts::new(&settings, &db, Arc::new(settings.gateway()?), &settings.broker(), &tasks).await?;
     let limits = settings.limits;
-    let Parts { app, relay, broker, reconciler, watchdog, announced } = parts;
+    let Parts { app, relay, broker, checkout: _, reconciler, watchdog, announced } = parts;
     if settings.loops {
         tasks.spawn(relay.run(shutdown.clone(), announced));
         if let Some(broker) = broker {

@@ -33,6 +33,8 @@ pub struct Settings {
     pub toss_client_key: String,
     /// `TOSS_SECRET_KEY`
     pub toss_secret_key: SecretString,
+    /// `ADMIN_TOKEN`: who knows it may give money back over HTTP; without it there is no such route.
+    pub admin_token: Option<SecretString>,
     /// `CHECKOUT_SERVE`: answer HTTP.
     pub serve: bool,
     /// `CHECKOUT_LOOPS`: run relay, broker, watchdog, reconciler and expiry in this process.
@@ -88,6 +90,10 @@ impl Settings {
                 "Toss client key, shown to browsers",
             ),
             toss_secret_key: env.secret("TOSS_SECRET_KEY", SANDBOX_SECRET_KEY, "Toss secret key of the same pair"),
+            admin_token: env.optional_secret(
+                "ADMIN_TOKEN",
+                "who knows it may give money back over HTTP, at least 24 characters; without it nobody may",
+            ),
             serve: env.or("CHECKOUT_SERVE", true, "answer HTTP in this process"),
             loops: env.or("CHECKOUT_LOOPS", true, "run relay, broker, watchdog, reconciler and expiry in this process"),
             engine: Engine::read(env),
@@ -120,6 +126,9 @@ impl Settings {
             env.refuse("WATCHDOG_AGE", "at least 10s, or it would miss events whose transaction is still open");
         }
         settings.refuse_half_live(env);
+        if settings.admin_token.as_ref().is_some_and(|token| token.expose_secret().len() < 24) {
+            env.refuse("ADMIN_TOKEN", "shorter than 24 characters");
+        }
         settings
     }
 

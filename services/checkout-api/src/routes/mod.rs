@@ -4,6 +4,7 @@ mod messaging_tokens;
 mod orders;
 mod payments;
 mod products;
+mod refunds;
 
 use axum::Router;
 
@@ -16,5 +17,6 @@ pub(crate) fn router() -> Router<App> {
         .merge(products::router())
         .merge(orders::router())
         .merge(payments::router())
+        .merge(refunds::router())
         .merge(messaging_tokens::router())
 }
