@@ -55,7 +55,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    async fn read(response: Response) -> reqwest::Result<Self> {
+    pub(crate) async fn read(response: Response) -> reqwest::Result<Self> {
         let status = response.status().as_u16();
         let content_type = response.headers().get("content-type").map(|it| it.to_str().unwrap().to_owned());
         let body = serde_json::from_slice(&response.bytes().await?).unwrap_or(Value::Null);

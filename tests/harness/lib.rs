@@ -12,6 +12,7 @@ mod delivery;
 mod emulator;
 mod google;
 mod guarded;
+mod operator;
 mod process;
 mod push;
 mod signing_relay;
@@ -43,6 +44,7 @@ pub use buyer::{Answer, Authenticated, Buyer, Placed};
 pub use emulator::Emulator;
 pub use google::Google;
 pub use guarded::Guarded;
+pub use operator::Operator;
 pub use process::{Addresses, Role, ServiceProcess};
 pub use push::Push;
 pub use signing_relay::{Attempt, SigningRelay, Trouble};
@@ -50,6 +52,9 @@ pub use signing_relay::{Attempt, SigningRelay, Trouble};
 /// The products of a test shop: name, price in won, pieces.
 pub const CATALOGUE: [(&str, i64, i32); 4] =
     [("mug", 15_000, 100), ("shirt", 39_000, 50), ("poster", 9_000, 1_000), ("rare", 120_000, 5)];
+
+/// What the shop's people open its admin API with.
+const ADMIN_TOKEN: &str = "a token for the people of the shop";
 
 /// A shop in this process: API, workers and sandbox each on a port of its own, and every loop standing still until the
 /// test takes a step.
@@ -243,9 +248,10 @@ impl Shop {
         self.sandbox.fault(FaultOrder { endpoint, fault: fault.parse().unwrap(), order_id: None, times });
     }
 
-    /// Has the provider asked about every open payment, as the reconciler would have by now.
+    /// Has the provider asked about every open payment and refund, as the reconciler would have by now.
     pub async fn reconcile(&self) {
         self.execute("UPDATE payments SET next_check_at = now() WHERE next_check_at IS NOT NULL").await;
+        self.execute("UPDATE refunds SET next_check_at = now() WHERE next_check_at IS NOT NULL").await;
         while self.api.reconciler.step().await.expect("the reconciler") > 0 {}
     }
 

@@ -53,6 +53,7 @@ impl Addresses {
             ("PUSH_WORKER_URL", push),
             ("DEAD_LETTER_WORKER_URL", letters),
             ("CONFIRM_WAIT", "2s".to_owned()),
+            ("ADMIN_TOKEN", crate::ADMIN_TOKEN.to_owned()),
         ];
         environment.extend(self.engine.clone());
         environment

@@ -18,6 +18,7 @@ mod pages;
 mod programs;
 mod pubsub;
 mod purchase;
+mod refunds;
 mod strangers;
 mod tokens;
 mod webhooks;

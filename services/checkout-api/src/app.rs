@@ -26,6 +26,7 @@ pub struct App {
     pub(crate) checkout: Checkout,
     pub(crate) shop: Arc<Shop>,
     pub(crate) rules: Arc<Rules>,
+    pub(crate) admin_token: Option<SecretString>,
     pub(crate) desk: Desk,
     pub(crate) webhooks: WebhookDoor,
 }
@@ -74,7 +75,8 @@ impl App {
             arrived,
         };
         let rules = Arc::new(Rules::new(settings));
-        Self { desk: Desk::open(&db, tasks), db, checkout, shop: Arc::new(shop), rules, webhooks }
+        let admin_token = settings.admin_token.clone();
+        Self { desk: Desk::open(&db, tasks), db, checkout, shop: Arc::new(shop), rules, admin_token, webhooks }
     }
 }
 

@@ -309,6 +309,13 @@ impl Checkout {
         Ok(written)
     }
 
+    /// Does work that goes on when its caller goes away, and waits for it as long as a person waits.
+    pub(crate) async fn work(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let work = self.0.tasks.spawn(work);
+        // Only the waiting is cut short here, never the work; if it panicked, the reconciler will see to it.
+        drop(tokio::time::timeout(self.0.wait, work).await);
+    }
+
     /// Wakes the relay.
     pub(crate) fn announced(&self) {
         self.0.announced.notify_one();

@@ -1,8 +1,9 @@
-//! Finds out what became of payments whose outcome nobody waited for, or nobody survived to write down.
+//! Finds out what became of payments and refunds whose outcome nobody waited for, or nobody survived to write down.
 
 use chrono::TimeDelta;
 use database::payments;
 use database::record::Known;
+use database::refunds;
 use domain::{CancelAnswer, CancelRequest, DeclineKind, Evidence, PaymentState};
 use futures_util::future::join_all;
 use tracing::{error, warn};
@@ -32,14 +33,16 @@ impl Reconciler {
         Self { checkout, pace }
     }
 
-    /// Asks about the payments that are due now. Returns how many that were.
+    /// Asks about the payments and refunds that are due now. Returns how many that were.
     pub async fn step(&self) -> sqlx::Result<usize> {
-        let due = payments::take_due(self.checkout.db(), STEP, self.pace).await?;
-        let count = due.len();
+        let payments = payments::take_due(self.checkout.db(), STEP, self.pace).await?;
+        let refunds = refunds::take_due(self.checkout.db(), STEP, self.pace).await?;
+        let count = payments.len() + refunds.len();
         if count > 0 {
             crash::point!("rc.take.after_commit");
         }
-        join_all(due.into_iter().map(|open| self.look_into(open))).await;
+        join_all(payments.into_iter().map(|open| self.look_into(open))).await;
+        join_all(refunds.into_iter().map(|due| self.checkout.finish_refund(due))).await;
         Ok(count)
     }
 

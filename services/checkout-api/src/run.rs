@@ -35,7 +35,9 @@ pub struct Parts {
     pub relay: Relay,
     /// Message engine to workers; `None`: Google's does that by itself.
     pub broker: Option<Broker>,
-    /// Asks what became of open payments.
+    /// Everything that moves an order's money.
+    pub checkout: Checkout,
+    /// Asks what became of open payments and refunds.
     pub reconciler: Reconciler,
     /// Has events published again that lack an effect.
     pub watchdog: Watchdog,
@@ -86,7 +88,8 @@ impl Parts {
             relay: Relay::new(db.clone(), publisher),
             broker,
             webhooks: Webhooks::new(checkout.clone(), settings.toss_security_key.clone()),
-            reconciler: Reconciler::new(checkout, 1.0),
+            reconciler: Reconciler::new(checkout.clone(), 1.0),
+            checkout,
             watchdog: Watchdog::new(db.clone(), settings.watchdog_age),
             announced,
             arrived,
@@ -153,7 +156,7 @@ pub async fn run(
     let tasks = TaskTracker::new();
     let parts = Parts::new(&settings, &db, Arc::new(settings.gateway()?), &settings.broker(), &tasks).await?;
     let limits = settings.limits;
-    let Parts { app, relay, broker, reconciler, webhooks, watchdog, announced, arrived } = parts;
+    let Parts { app, relay, broker, checkout: _, reconciler, webhooks, watchdog, announced, arrived } = parts;
     if settings.loops {
         tasks.spawn(relay.run(shutdown.clone(), announced));
         if let Some(broker) = broker {

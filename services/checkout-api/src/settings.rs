@@ -37,6 +37,8 @@ pub struct Settings {
     pub toss_security_key: Option<SecretString>,
     /// `TOSS_WEBHOOK_SECRET`: what a relay of ours seals webhooks with. Toss has no such thing.
     pub toss_webhook_secret: Option<SecretString>,
+    /// `ADMIN_TOKEN`: who knows it may give money back over HTTP; without it there is no such route.
+    pub admin_token: Option<SecretString>,
     /// `CHECKOUT_SERVE`: answer HTTP.
     pub serve: bool,
     /// `CHECKOUT_LOOPS`: run relay, broker, watchdog, reconciler, webhooks and expiry in this process.
@@ -100,6 +102,10 @@ impl Settings {
                 "TOSS_WEBHOOK_SECRET",
                 "if set, a webhook without a TossPayments-Signature of it (hex HMAC-SHA256 of the body) is refused; Toss sends none",
             ),
+            admin_token: env.optional_secret(
+                "ADMIN_TOKEN",
+                "who knows it may give money back over HTTP, at least 24 characters; without it nobody may",
+            ),
             serve: env.or("CHECKOUT_SERVE", true, "answer HTTP in this process"),
             loops: env.or("CHECKOUT_LOOPS", true, "run relay, broker, watchdog, reconciler, webhooks and expiry in this process"),
             engine: Engine::read(env),
@@ -132,6 +138,9 @@ impl Settings {
             env.refuse("WATCHDOG_AGE", "at least 10s, or it would miss events whose transaction is still open");
         }
         settings.refuse_half_live(env);
+        if settings.admin_token.as_ref().is_some_and(|token| token.expose_secret().len() < 24) {
+            env.refuse("ADMIN_TOKEN", "shorter than 24 characters");
+        }
         settings
     }
 

@@ -10,7 +10,7 @@ use service::telemetry::Telemetry;
 
 use crate::home::Home;
 use crate::variables::Variables;
-use crate::{dead_letters, output, ready, seed, up, verify};
+use crate::{dead_letters, output, ready, refund, seed, up, verify};
 
 /// 주문 · A checkout backend for Korean shops.
 #[derive(Debug, Parser)]
@@ -41,6 +41,11 @@ enum Command {
         /// Such as <http://127.0.0.1:8080/readyz>
         url: String,
     },
+    /// Gives money back to the buyer of an order.
+    ///
+    /// Works on the database of `DATABASE_URL`, else on that of `jumun up` in the same folder, and asks the payment
+    /// provider. Exits 0 when the money went back or is on its way, 2 if not.
+    Refund(refund::Arguments),
     /// Brings the schema up to date and puts the demo catalogue on sale. Safe to repeat.
     Seed,
 }
@@ -65,7 +70,7 @@ pub(crate) struct VerifyArguments {
 /// Does what the command line says.
 pub async fn main() -> ExitCode {
     let (mut command, environment) = (Cli::command(), environment());
-    for name in ["up", "verify", "dead-letters", "seed"] {
+    for name in ["up", "verify", "dead-letters", "refund", "seed"] {
         command = command.mut_subcommand(name, |it| it.after_long_help(environment.clone()));
     }
     let cli = match Cli::from_arg_matches(&command.get_matches()) {
@@ -92,6 +97,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Verify(arguments) => verify::verify(variables, &home, &arguments).await,
         Command::DeadLetters(command) => dead_letters::run(&variables, &home, command).await,
         Command::Ready { url } => Ok(ready::ready(&url).await),
+        Command::Refund(arguments) => refund::refund(variables, &home, arguments).await,
         Command::Seed => seed::seed(&variables, &home).await.map(|()| ExitCode::SUCCESS),
     }
 }

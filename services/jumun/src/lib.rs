@@ -6,6 +6,7 @@ mod home;
 mod listen;
 mod output;
 mod ready;
+mod refund;
 mod seed;
 mod store;
 mod up;

@@ -26,8 +26,8 @@ fn words(leased: &Leased) -> (&'static str, String) {
         (EventType::CheckoutFailed, Locale::En) => {
             ("Payment not completed", with_reason(leased, "Please try another way to pay."))
         }
-        (EventType::CheckoutRefunded, Locale::Ko) => ("환불이 완료되었습니다", name.clone()),
-        (EventType::CheckoutRefunded, Locale::En) => ("Payment refunded", name.clone()),
+        (EventType::CheckoutRefunded, Locale::Ko) => ("환불이 완료되었습니다", format!("{name} · {amount}")),
+        (EventType::CheckoutRefunded, Locale::En) => ("Payment refunded", format!("{name} · {amount}")),
     }
 }
 

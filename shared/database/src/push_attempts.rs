@@ -87,7 +87,7 @@ pub struct Leased {
     pub event_type: EventType,
     /// What the buyer knows the order by.
     pub order_name: String,
-    /// What the order costs.
+    /// What the order costs, or how much of it went back.
     pub amount: Won,
     /// Why the payment failed, in the provider's words.
     pub decline_message: Option<String>,
@@ -123,7 +123,8 @@ pub async fn lease(db: &PgPool, limit: i64, lease: Duration) -> sqlx::Result<Vec
             ORDER BY due_at LIMIT $1
             FOR UPDATE SKIP LOCKED
         ), ready AS MATERIALIZED (
-            SELECT d.event_id, d.device_id, e.type, o.name, o.amount, t.kind, t.token, t.locale,
+            SELECT d.event_id, d.device_id, e.type, o.name, t.kind, t.token, t.locale,
+                CASE e.type WHEN 'checkout-refunded' THEN (e.data::jsonb ->> 'amount')::bigint ELSE o.amount END AS amount,
                 -- Not a join: that would look up the payment of every success, too.
                 CASE e.type WHEN 'checkout-failed' THEN (SELECT decline_message FROM payments WHERE id = e.payment_id) END AS decline_message
             FROM due d

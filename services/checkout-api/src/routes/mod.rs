@@ -5,6 +5,7 @@ mod orders;
 mod payments;
 mod products;
 mod webhooks;
+mod refunds;
 
 use axum::Router;
 
@@ -17,6 +18,7 @@ pub(crate) fn router() -> Router<App> {
         .merge(products::router())
         .merge(orders::router())
         .merge(payments::router())
+        .merge(refunds::router())
         .merge(messaging_tokens::router())
         .merge(webhooks::router())
 }

@@ -122,7 +122,7 @@ fn payable<'a>(
     }
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {
     let key = headers.get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok()).unwrap_or_default();
     if (1..=255).contains(&key.len()) {
         return Ok(key.to_owned());
@@ -236,8 +236,9 @@ struct DepositBody {
 impl From<OrderDetails> for OrderBody {
     fn from(found: OrderDetails) -> Self {
         let (paid_at, refunded_amount) = match found.order.state {
-            OrderState::Paid { paid_at, refunded, .. } => (Some(paid_at), refunded),
-            OrderState::Refunding { paid_at, .. } => (Some(paid_at), Won::ZERO),
+            OrderState::Paid { paid_at, refunded, .. } | OrderState::Refunding { paid_at, refunded, .. } => {
+                (Some(paid_at), refunded)
+            }
             OrderState::Refunded { paid_at, .. } => (Some(paid_at), found.order.amount),
             _ => (None, Won::ZERO),
         };

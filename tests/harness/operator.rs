@@ -1,0 +1,74 @@
+//! The people of the shop: they give money back, here and in the provider's own console.
+
+use std::sync::Arc;
+
+use checkout_api::Learned;
+use domain::{OrderId, PaymentKey};
+use reqwest::Client;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{ADMIN_TOKEN, Answer, OpenShop, Shop};
+
+/// A person of the shop.
+#[derive(Clone)]
+pub struct Operator {
+    shop: Arc<Shop>,
+    client: Client,
+}
+
+impl OpenShop {
+    /// Somebody who knows the admin token.
+    pub fn operator(&self) -> Operator {
+        Operator { shop: Arc::clone(&self.0), client: Client::builder().no_proxy().build().expect("a client") }
+    }
+}
+
+impl Operator {
+    /// Asks for a refund; `terms` are the request's other fields.
+    pub async fn refund(&self, order: &str, terms: Value) -> Answer {
+        self.refund_with_key(order, terms, &Uuid::new_v4().to_string()).await
+    }
+
+    /// Asks for a refund under an idempotency key.
+    pub async fn refund_with_key(&self, order: &str, mut terms: Value, key: &str) -> Answer {
+        terms.as_object_mut().expect("terms").entry("reason").or_insert_with(|| json!("고객 변심"));
+        self.send(order, ADMIN_TOKEN, key, &terms).await
+    }
+
+    /// Asks with whatever token.
+    pub async fn send(&self, order: &str, token: &str, key: &str, body: &Value) -> Answer {
+        let url = format!("{}/admin/api/orders/{order}/refunds", self.shop.url);
+        let request = self.client.post(url).bearer_auth(token).header("idempotency-key", key).json(body);
+        Answer::read(request.send().await.expect("an answer")).await.expect("an answer")
+    }
+
+    /// The refunds of an order.
+    pub async fn refunds(&self, order: &str) -> Vec<Value> {
+        let url = format!("{}/admin/api/orders/{order}/refunds", self.shop.url);
+        let answer = self.client.get(url).bearer_auth(ADMIN_TOKEN).send().await.expect("an answer");
+        Answer::read(answer).await.expect("an answer").expect(200).as_array().expect("a list").clone()
+    }
+
+    /// Gives money back in the provider's console, past the shop.
+    pub async fn cancel_at_console(&self, payment_key: &str, amount: i64) {
+        let key: PaymentKey = payment_key.parse().expect("a key");
+        let url = format!("{}/toss/v1/payments/{}/cancel", self.shop.sandbox_url(), key.as_str());
+        let request = self.client.post(url).basic_auth(self.shop.sandbox.settings().secret_key.clone(), Some(""));
+        let body = json!({"cancelReason": "콘솔에서 취소", "cancelAmount": amount});
+        let answer = request.json(&body).send().await.expect("an answer");
+        Answer::read(answer).await.expect("an answer").expect(200);
+    }
+
+    /// Has the provider asked about one attempt to pay an order, as a webhook would.
+    pub async fn learn(&self, order: &str, attempt: i16) -> Learned {
+        let order: OrderId = order.parse().expect("an order");
+        let payment: Uuid = sqlx::query_scalar("SELECT id FROM payments WHERE order_id = $1 AND attempt = $2")
+            .bind(order.uuid())
+            .bind(attempt)
+            .fetch_one(&self.shop.db)
+            .await
+            .expect("a payment");
+        self.shop.api.checkout.learn(payment.into()).await
+    }
+}
