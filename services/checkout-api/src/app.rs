@@ -14,6 +14,7 @@ use tracing::error;
 
 use crate::browser::Rules;
 use crate::checkout::Checkout;
+use crate::pace::Pace;
 use crate::settings::Settings;
 
 /// What every handler is given: the till, the shop's face, and the batched questions to the database.
@@ -23,6 +24,7 @@ pub struct App {
     pub(crate) checkout: Checkout,
     pub(crate) shop: Arc<Shop>,
     pub(crate) rules: Arc<Rules>,
+    pub(crate) pace: Arc<Pace>,
     pub(crate) desk: Desk,
 }
 
@@ -50,7 +52,14 @@ impl App {
             client_key: settings.toss_client_key.clone(),
             sdk_url: settings.toss_sdk_url.clone(),
         };
-        Self { desk: Desk::open(&db, tasks), db, checkout, shop: Arc::new(shop), rules: Arc::new(Rules::new(settings)) }
+        Self {
+            desk: Desk::open(&db, tasks),
+            db,
+            checkout,
+            shop: Arc::new(shop),
+            rules: Arc::new(Rules::new(settings)),
+            pace: Arc::new(Pace::new(settings)),
+        }
     }
 }
 

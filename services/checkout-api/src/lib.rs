@@ -5,6 +5,7 @@ mod browser;
 mod checkout;
 mod language;
 mod learn;
+mod pace;
 mod pages;
 mod reconcile;
 mod routes;
@@ -17,14 +18,15 @@ pub use checkout::{Checkout, Outcome, Return};
 pub use learn::Learned;
 pub use reconcile::Reconciler;
 pub use run::{Parts, main, run};
-pub use settings::{Settings, WorkerUrls};
+pub use settings::{Rates, Settings, WorkerUrls};
 
 use std::sync::Arc;
 
 use axum::Router;
 
-/// Every route of the storefront and its API and the rules for browsers, without the layers that `service` puts around them.
+/// Every route of the storefront and its API the rules for browsers and how often who may ask, without the layers that `service` puts around them.
 pub fn router(app: App) -> Router {
-    let rules = Arc::clone(&app.rules);
-    browser::guarded(Router::new().merge(routes::router()).merge(pages::router()).with_state(app), rules)
+    let (rules, pace) = (Arc::clone(&app.rules), Arc::clone(&app.pace));
+    let routes = Router::new().merge(routes::router()).merge(pages::router()).with_state(app);
+    browser::guarded(pace::limited(routes, pace), rules)
 }
