@@ -2,7 +2,7 @@
 
 use harness::OpenShop;
 use reqwest::Response;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// The proxy is the test itself, so that buyers can come from wherever it says.
 const BEHIND_A_PROXY: &[(&str, &str)] = &[
@@ -74,16 +74,25 @@ async fn throwing_the_cookie_away_does_not_help() {
 }
 
 #[tokio::test]
-async fn webhooks_are_held_to_a_rate_by_address() {
-    let shop = OpenShop::open_with(&[("TRUSTED_PROXIES", "127.0.0.1"), ("RATE_WEBHOOK", "2/1h")]).await;
-    let send = async |from: &str| {
-        let headers = [("content-type", "application/json"), ("x-forwarded-for", from)];
-        let body = serde_json::to_vec(&Value::Null).unwrap();
-        shop.nobody().send("POST", "/api/webhooks/toss", &headers, &body).await
-    };
-    for _ in 0..2 {
-        assert_ne!(send("203.0.113.1").await.status(), 429);
-    }
-    expect_patience(&send("203.0.113.1").await);
-    assert_ne!(send("203.0.113.2").await.status(), 429);
+async fn a_buyer_who_never_pays_is_asked_to() {
+    let shop = OpenShop::open_with(&[("OPEN_ORDERS_PER_BUYER", "3")]).await;
+    let (hoarder, other) = (shop.visitor().await, shop.visitor().await);
+    let first = hoarder.place_order(&[("mug", 1)]).await;
+    let second = hoarder.place_order(&[("mug", 2)]).await;
+    let deposit = hoarder.authenticate_by(&second, &[("choice", "virtual-account")]).await;
+    hoarder.confirm(&deposit).await.expect(200);
+    assert_eq!(hoarder.status(&second).await, "awaiting_deposit");
+    hoarder.place_order(&[("mug", 3)]).await;
+
+    let fourth = hoarder.basket(&[("mug", 4)]);
+    hoarder.post("/api/orders", &fourth).await.expect_problem(409, "too-many-open-orders");
+    assert_eq!(hoarder.place_order(&[("mug", 1)]).await.id, first.id, "what is open already may be asked for again");
+    other.place_order(&[("mug", 4)]).await;
+
+    hoarder.confirm(&hoarder.authenticate(&first).await).await.expect(200);
+    hoarder.post("/api/orders", &fourth).await.expect(201);
+    hoarder.post("/api/orders", &hoarder.basket(&[("mug", 5)])).await.expect_problem(409, "too-many-open-orders");
+    assert_eq!(shop.stock("mug").await, (100, 3), "unpaid orders hold nothing, the deposit and the sale do");
+    shop.deliver_events().await;
+    shop.verify().await;
 }

@@ -15,6 +15,7 @@ mod forgotten;
 mod messages;
 mod notifications;
 mod orders;
+mod outage;
 mod pages;
 mod programs;
 mod pubsub;

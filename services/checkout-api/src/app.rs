@@ -53,7 +53,7 @@ impl App {
             sdk_url: settings.toss_sdk_url.clone(),
         };
         Self {
-            desk: Desk::open(&db, tasks),
+            desk: Desk::open(&db, tasks, i64::from(settings.open_orders)),
             db,
             checkout,
             shop: Arc::new(shop),
@@ -64,7 +64,7 @@ impl App {
 }
 
 impl Desk {
-    fn open(db: &PgPool, tasks: &TaskTracker) -> Self {
+    fn open(db: &PgPool, tasks: &TaskTracker, most_open: i64) -> Self {
         let (sessions, guests, products, orders) = (db.clone(), db.clone(), db.clone(), db.clone());
         Self {
             sessions: Batcher::start(tasks, 1, move |asked| {
@@ -81,7 +81,7 @@ impl Desk {
             }),
             orders: Batcher::start(tasks, 2, move |asked| {
                 let db = orders.clone();
-                Box::pin(async move { create(&db, asked).await })
+                Box::pin(async move { create(&db, asked, most_open).await })
             }),
         }
     }

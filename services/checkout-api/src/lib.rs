@@ -3,6 +3,7 @@
 mod app;
 mod browser;
 mod checkout;
+mod circuit;
 mod language;
 mod learn;
 mod pace;
@@ -15,6 +16,7 @@ mod settings;
 
 pub use app::App;
 pub use checkout::{Checkout, Outcome, Return};
+pub use circuit::Circuit;
 pub use learn::Learned;
 pub use reconcile::Reconciler;
 pub use run::{Parts, main, run};

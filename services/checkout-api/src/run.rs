@@ -23,6 +23,7 @@ use tracing::{error, info};
 
 use crate::app::App;
 use crate::checkout::Checkout;
+use crate::circuit::Circuit;
 use crate::reconcile::Reconciler;
 use crate::settings::Settings;
 
@@ -66,7 +67,9 @@ impl Parts {
         tasks: &TaskTracker,
     ) -> anyhow::Result<Self> {
         let announced = Arc::new(Notify::new());
-        let checkout = Checkout::new(db.clone(), gateway, tasks.clone(), settings.confirm_wait, Arc::clone(&announced));
+        let circuit = Arc::new(Circuit::new(gateway, settings.provider_pause));
+        let asking = Arc::clone(&circuit) as Arc<dyn PaymentGateway>;
+        let checkout = Checkout::new(db.clone(), asking, tasks.clone(), settings.confirm_wait, Arc::clone(&announced));
         let enqueued = Arc::new(Notify::new());
         let publisher = settings.engine.publisher(db, Arc::clone(&enqueued)).await?;
         let broker = match settings.engine {
@@ -77,7 +80,7 @@ impl Parts {
             app: App::new(settings, db.clone(), checkout.clone(), tasks),
             relay: Relay::new(db.clone(), publisher),
             broker,
-            reconciler: Reconciler::new(checkout, 1.0),
+            reconciler: Reconciler::new(checkout, circuit, 1.0),
             watchdog: Watchdog::new(db.clone(), settings.watchdog_age),
             announced,
         })

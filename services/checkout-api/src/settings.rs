@@ -45,10 +45,14 @@ pub struct Settings {
     pub confirm_wait: Duration,
     /// `WATCHDOG_AGE`: how long consumers may take to act upon an event before it is published again.
     pub watchdog_age: Duration,
+    /// `PROVIDER_PAUSE`: how long a provider that is down is left alone between two tries.
+    pub provider_pause: Duration,
     /// `HTTP_…`
     pub limits: Limits,
     /// `RATE_…`
     pub rates: Rates,
+    /// `OPEN_ORDERS_PER_BUYER`: a buyer who has so many unpaid orders pays or cancels one before making another.
+    pub open_orders: u32,
 }
 
 /// How often one buyer may do what.
@@ -152,8 +156,14 @@ impl Settings {
                 Duration::from_mins(10),
                 "how long consumers may take to act upon an event before it is published again",
             ),
+            provider_pause: env.or(
+                "PROVIDER_PAUSE",
+                Duration::from_secs(5),
+                "how long Toss is left alone between two tries while it does not answer",
+            ),
             limits: Limits::read(env),
             rates: Rates::read(env),
+            open_orders: env.or("OPEN_ORDERS_PER_BUYER", 20, "unpaid orders that one buyer may have at a time"),
         };
         if settings.watchdog_age < LEAST_WATCHDOG_AGE {
             env.refuse("WATCHDOG_AGE", "at least 10s, or it would miss events whose transaction is still open");
