@@ -104,15 +104,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 impl OpenShop {
     /// Opens a shop with the usual [`CATALOGUE`], on the embedded engine.
     pub async fn open() -> Self {
-        Self::open_on(None).await
+        Self::open_on(None, &[]).await
+    }
+
+    /// Opens a shop whose storefront is also told this.
+    pub async fn open_with(own: &'static [(&'static str, &'static str)]) -> Self {
+        Self::open_on(None, own).await
     }
 
     /// Opens a shop with the usual [`CATALOGUE`], on Google's emulator.
     pub async fn open_at_google(emulator: Arc<Emulator>) -> Self {
-        Self::open_on(Some(emulator)).await
+        Self::open_on(Some(emulator), &[]).await
     }
 
-    async fn open_on(emulator: Option<Arc<Emulator>>) -> Self {
+    async fn open_on(emulator: Option<Arc<Emulator>>, own: &'static [(&'static str, &'static str)]) -> Self {
         let (db, database_url) = postgres::fresh_url(&database::MIGRATOR).await;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -146,12 +151,13 @@ impl OpenShop {
             google.relay.connect(workers.iter().map(|(worker, at)| (worker.name(), at.url.clone())).collect());
             google.set_up().await;
         }
+        let told = own.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let addresses = Addresses {
             database: database_url,
             sandbox: sandbox_url,
             fcm_account: sandbox.service_account_json(),
             workers: workers.each_ref().map(|(_, at)| at.url.clone()),
-            engine: google.iter().flat_map(Google::settings).collect(),
+            engine: google.iter().flat_map(Google::settings).chain(told).collect(),
         };
         let mut env = Env::from_pairs(addresses.storefront(&url));
         let settings = checkout_api::Settings::read(&mut env);

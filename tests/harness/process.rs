@@ -24,9 +24,18 @@ pub struct Addresses {
     pub fcm_account: String,
     /// The workers for stock, push and dead letters, in this order.
     pub workers: [String; 3],
-    /// `JUMUN_MESSAGING` and the like, where it is not the embedded engine.
+    /// `JUMUN_MESSAGING` and the like, where it is not the embedded engine; and what else the test has to say.
     pub engine: Vec<(&'static str, String)>,
 }
+
+/// Tests are in a hurry: nobody is held to a limit unless that is what the test is about.
+const UNHURRIED: [(&str, &str); 5] = [
+    ("PROVIDER_PAUSE", "20ms"),
+    ("RATE_CREATE", "1000000/1s"),
+    ("RATE_CONFIRM", "1000000/1s"),
+    ("RATE_POLL", "1000000/1s"),
+    ("OPEN_ORDERS_PER_BUYER", "1000000"),
+];
 
 /// What a process of a shop does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +64,7 @@ impl Addresses {
             ("CONFIRM_WAIT", "2s".to_owned()),
             ("ADMIN_TOKEN", crate::ADMIN_TOKEN.to_owned()),
         ];
+        environment.extend(UNHURRIED.map(|(name, value)| (name, value.to_owned())));
         environment.extend(self.engine.clone());
         environment
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod abuse;
 mod browsers;
 mod configuration;
 #[cfg(debug_assertions)] // a release build has no crash points
@@ -14,6 +15,7 @@ mod forgotten;
 mod messages;
 mod notifications;
 mod orders;
+mod outage;
 mod pages;
 mod programs;
 mod pubsub;

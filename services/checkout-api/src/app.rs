@@ -17,6 +17,7 @@ use tracing::error;
 
 use crate::browser::Rules;
 use crate::checkout::Checkout;
+use crate::pace::Pace;
 use crate::settings::Settings;
 
 /// What every handler is given: the till, the shop's face, and the batched questions to the database.
@@ -27,6 +28,7 @@ pub struct App {
     pub(crate) shop: Arc<Shop>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) admin_token: Option<SecretString>,
+    pub(crate) pace: Arc<Pace>,
     pub(crate) desk: Desk,
     pub(crate) webhooks: WebhookDoor,
 }
@@ -75,13 +77,21 @@ impl App {
             arrived,
         };
         let rules = Arc::new(Rules::new(settings));
-        let admin_token = settings.admin_token.clone();
-        Self { desk: Desk::open(&db, tasks), db, checkout, shop: Arc::new(shop), rules, admin_token, webhooks }
+        Self {
+            desk: Desk::open(&db, tasks, i64::from(settings.open_orders)),
+            db,
+            checkout,
+            shop: Arc::new(shop),
+            rules,
+            admin_token: settings.admin_token.clone(),
+            pace: Arc::new(Pace::new(settings)),
+            webhooks,
+        }
     }
 }
 
 impl Desk {
-    fn open(db: &PgPool, tasks: &TaskTracker) -> Self {
+    fn open(db: &PgPool, tasks: &TaskTracker, most_open: i64) -> Self {
         let (sessions, guests, products, orders) = (db.clone(), db.clone(), db.clone(), db.clone());
         Self {
             sessions: Batcher::start(tasks, 1, move |asked| {
@@ -98,7 +108,7 @@ impl Desk {
             }),
             orders: Batcher::start(tasks, 2, move |asked| {
                 let db = orders.clone();
-                Box::pin(async move { create(&db, asked).await })
+                Box::pin(async move { create(&db, asked, most_open).await })
             }),
         }
     }

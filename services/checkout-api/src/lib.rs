@@ -3,9 +3,11 @@
 mod app;
 mod browser;
 mod checkout;
+mod circuit;
 mod language;
 mod learn;
 mod operator;
+mod pace;
 mod pages;
 mod reconcile;
 mod refund;
@@ -17,19 +19,21 @@ mod webhooks;
 
 pub use app::App;
 pub use checkout::{Checkout, Outcome, Return};
+pub use circuit::Circuit;
 pub use learn::Learned;
 pub use reconcile::Reconciler;
 pub use refund::{RefundProblem, RefundRequest};
 pub use run::{Parts, main, run};
-pub use settings::{Settings, WorkerUrls};
+pub use settings::{Rates, Settings, WorkerUrls};
 pub use webhooks::Webhooks;
 
 use std::sync::Arc;
 
 use axum::Router;
 
-/// Every route of the storefront and its API and the rules for browsers, without the layers that `service` puts around them.
+/// Every route of the storefront and its API the rules for browsers and how often who may ask, without the layers that `service` puts around them.
 pub fn router(app: App) -> Router {
-    let rules = Arc::clone(&app.rules);
-    browser::guarded(Router::new().merge(routes::router()).merge(pages::router()).with_state(app), rules)
+    let (rules, pace) = (Arc::clone(&app.rules), Arc::clone(&app.pace));
+    let routes = Router::new().merge(routes::router()).merge(pages::router()).with_state(app);
+    browser::guarded(pace::limited(routes, pace), rules)
 }

@@ -1,5 +1,7 @@
 //! Finds out what became of payments and refunds whose outcome nobody waited for, or nobody survived to write down.
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 use database::payments;
 use database::record::Known;
@@ -9,6 +11,7 @@ use futures_util::future::join_all;
 use tracing::{error, warn};
 
 use crate::checkout::Checkout;
+use crate::circuit::Circuit;
 use crate::learn::{Applied, Learned};
 
 /// Toss takes a confirm until 10 minutes after the buyer authenticated; later only a query makes sense.
@@ -24,19 +27,25 @@ const STEP: i64 = 20;
 #[derive(Clone)]
 pub struct Reconciler {
     checkout: Checkout,
+    circuit: Arc<Circuit>,
     pace: f64,
 }
 
 impl Reconciler {
     /// `pace` stretches the schedule by which an open payment is asked about.
-    pub fn new(checkout: Checkout, pace: f64) -> Self {
-        Self { checkout, pace }
+    pub fn new(checkout: Checkout, circuit: Arc<Circuit>, pace: f64) -> Self {
+        Self { checkout, circuit, pace }
     }
 
-    /// Asks about the payments and refunds that are due now. Returns how many that were.
+    /// Asks about payments and refunds that are due now, as many as the provider is well enough for. Returns how many
+    /// that were.
     pub async fn step(&self) -> sqlx::Result<usize> {
-        let payments = payments::take_due(self.checkout.db(), STEP, self.pace).await?;
-        let refunds = refunds::take_due(self.checkout.db(), STEP, self.pace).await?;
+        let room = self.circuit.room(STEP);
+        if room == 0 {
+            return Ok(0); // nobody is taken, so nobody's next turn moves away while the provider is down
+        }
+        let payments = payments::take_due(self.checkout.db(), room, self.pace).await?;
+        let refunds = refunds::take_due(self.checkout.db(), room, self.pace).await?;
         let count = payments.len() + refunds.len();
         if count > 0 {
             crash::point!("rc.take.after_commit");

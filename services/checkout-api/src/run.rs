@@ -23,6 +23,7 @@ use tracing::{error, info};
 
 use crate::app::App;
 use crate::checkout::Checkout;
+use crate::circuit::Circuit;
 use crate::reconcile::Reconciler;
 use crate::settings::Settings;
 use crate::webhooks::Webhooks;
@@ -75,7 +76,9 @@ impl Parts {
         tasks: &TaskTracker,
     ) -> anyhow::Result<Self> {
         let announced = Arc::new(Notify::new());
-        let checkout = Checkout::new(db.clone(), gateway, tasks.clone(), settings.confirm_wait, Arc::clone(&announced));
+        let circuit = Arc::new(Circuit::new(gateway, settings.provider_pause));
+        let asking = Arc::clone(&circuit) as Arc<dyn PaymentGateway>;
+        let checkout = Checkout::new(db.clone(), asking, tasks.clone(), settings.confirm_wait, Arc::clone(&announced));
         let enqueued = Arc::new(Notify::new());
         let publisher = settings.engine.publisher(db, Arc::clone(&enqueued)).await?;
         let broker = match settings.engine {
@@ -88,7 +91,7 @@ impl Parts {
             relay: Relay::new(db.clone(), publisher),
             broker,
             webhooks: Webhooks::new(checkout.clone(), settings.toss_security_key.clone()),
-            reconciler: Reconciler::new(checkout.clone(), 1.0),
+            reconciler: Reconciler::new(checkout.clone(), circuit, 1.0),
             checkout,
             watchdog: Watchdog::new(db.clone(), settings.watchdog_age),
             announced,

@@ -43,7 +43,7 @@ impl FromRequestParts<App> for Visitor {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let Some(hash) = presented(&parts.headers, cookie_name(&app.shop.public_url)) else { return Ok(Self(None)) };
+        let Some(hash) = session(&parts.headers, &app.shop.public_url) else { return Ok(Self(None)) };
         app.desk.sessions.submit(hash).await.map(Self).map_err(|problem| unavailable(&problem))
     }
 }
@@ -88,6 +88,11 @@ fn cookie(public_url: &str, token: &[u8; 32]) -> Result<HeaderValue, http::heade
     ))?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// The session that a request claims to belong to. Whether it lives only the database can tell.
+pub(crate) fn session(headers: &HeaderMap, public_url: &str) -> Option<TokenHash> {
+    presented(headers, cookie_name(public_url))
 }
 
 fn presented(headers: &HeaderMap, name: &str) -> Option<TokenHash> {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use messaging::engine::Engine;
 use secrecy::{ExposeSecret as _, SecretString};
-use service::{Env, Limits, Mode};
+use service::{Env, Limits, Mode, Rate};
 
 /// Toss's public documentation keys: payments made with them are nobody's, so they suit the sandbox.
 const SANDBOX_CLIENT_KEY: &str = "test_gck_docs_Ovk5rk1EwkEbP0W43n07xlzm";
@@ -51,8 +51,50 @@ pub struct Settings {
     pub confirm_wait: Duration,
     /// `WATCHDOG_AGE`: how long consumers may take to act upon an event before it is published again.
     pub watchdog_age: Duration,
+    /// `PROVIDER_PAUSE`: how long a provider that is down is left alone between two tries.
+    pub provider_pause: Duration,
     /// `HTTP_…`
     pub limits: Limits,
+    /// `RATE_…`
+    pub rates: Rates,
+    /// `OPEN_ORDERS_PER_BUYER`: a buyer who has so many unpaid orders pays or cancels one before making another.
+    pub open_orders: u32,
+}
+
+/// How often one buyer may do what.
+#[derive(Debug, Clone, Copy)]
+pub struct Rates {
+    /// `RATE_CREATE`: orders.
+    pub create: Rate,
+    /// `RATE_CONFIRM`: confirms, and returns from the payment window.
+    pub confirm: Rate,
+    /// `RATE_POLL`: questions about an order, first visits, and changes that are neither of the above.
+    pub poll: Rate,
+    /// `RATE_WEBHOOK`: by address alone.
+    pub webhook: Rate,
+    /// `RATE_ADDRESS_FACTOR`: so many times as often for all buyers of one address together.
+    pub address_factor: u32,
+}
+
+impl Rates {
+    fn read(env: &mut Env) -> Self {
+        let minute = |times| Rate::new(times, Duration::from_mins(1));
+        Self {
+            create: env.or("RATE_CREATE", minute(10), "how often one buyer may order"),
+            confirm: env.or(
+                "RATE_CONFIRM",
+                minute(10),
+                "how often one buyer may come back to have a payment confirmed",
+            ),
+            poll: env.or("RATE_POLL", minute(60), "how often one buyer may ask about orders, or change anything else"),
+            webhook: env.or("RATE_WEBHOOK", minute(600), "how often one address may send webhooks"),
+            address_factor: env.or(
+                "RATE_ADDRESS_FACTOR",
+                20,
+                "all buyers of one address together may do so many times as much as one: carriers put many behind one",
+            ),
+        }
+    }
 }
 
 /// Base addresses of the workers, no trailing slash.
@@ -132,7 +174,14 @@ impl Settings {
                 Duration::from_mins(10),
                 "how long consumers may take to act upon an event before it is published again",
             ),
+            provider_pause: env.or(
+                "PROVIDER_PAUSE",
+                Duration::from_secs(5),
+                "how long Toss is left alone between two tries while it does not answer",
+            ),
             limits: Limits::read(env),
+            rates: Rates::read(env),
+            open_orders: env.or("OPEN_ORDERS_PER_BUYER", 20, "unpaid orders that one buyer may have at a time"),
         };
         if settings.watchdog_age < LEAST_WATCHDOG_AGE {
             env.refuse("WATCHDOG_AGE", "at least 10s, or it would miss events whose transaction is still open");

@@ -33,13 +33,15 @@ pub enum Created {
     StillOpen(OrderId),
     /// The key was used before for another request.
     KeyReused,
+    /// The buyer has as many unpaid orders as one may have.
+    TooManyOpen,
 }
 
 /// How long an unpaid order may be paid. Longer than Toss's own 30 + 10 minutes from window to confirm.
 const PAYABLE_MINUTES: i32 = 60;
 
-/// Writes orders down. Safe to repeat.
-pub async fn create(db: &PgPool, creations: &[Creation]) -> sqlx::Result<Vec<Created>> {
+/// Writes orders down, as long as their buyers have fewer than `most_open` unpaid ones. Safe to repeat.
+pub async fn create(db: &PgPool, creations: &[Creation], most_open: i64) -> sqlx::Result<Vec<Created>> {
     let mut column = CreateColumns::default();
     for creation in creations {
         column.push(creation);
@@ -52,10 +54,19 @@ pub async fn create(db: &PgPool, creations: &[Creation]) -> sqlx::Result<Vec<Cre
         ), fresh AS (
             SELECT a.* FROM asked a
             WHERE NOT EXISTS (SELECT FROM idempotency_keys k WHERE k.customer_id = a.customer_id AND k.key = a.key)
+        ), allowed AS (
+            -- Against hoarding, not against losing money: statements that run at the same moment do not see each other's
+            -- orders. Asking again for a cart that is open already makes no new order.
+            SELECT f.* FROM (SELECT *, row_number() OVER (PARTITION BY customer_id ORDER BY ix) AS nth FROM fresh) f
+            WHERE f.nth
+                + (SELECT count(*) FROM orders o WHERE o.customer_id = f.customer_id AND o.status IN ('pending', 'confirming'))
+                + (SELECT count(*) FROM orders o WHERE o.customer_id = f.customer_id AND o.status = 'awaiting_deposit') <= $15
+                OR EXISTS (SELECT FROM orders o WHERE o.customer_id = f.customer_id AND o.cart_hash = f.cart_hash
+                    AND o.status IN ('pending', 'confirming'))
         ), placed AS (
             -- The no-op update is there for RETURNING: an open order of the same cart comes back with its own id.
             INSERT INTO orders (id, customer_id, name, amount, cart_hash, customer_email, expires_at)
-            SELECT id, customer_id, name, amount, cart_hash, email, now() + make_interval(mins => $9) FROM fresh
+            SELECT id, customer_id, name, amount, cart_hash, email, now() + make_interval(mins => $9) FROM allowed
             ON CONFLICT (customer_id, cart_hash) WHERE status IN ('pending', 'confirming')
                 DO UPDATE SET updated_at = orders.updated_at
             RETURNING id, customer_id, cart_hash
@@ -72,7 +83,8 @@ pub async fn create(db: &PgPool, creations: &[Creation]) -> sqlx::Result<Vec<Cre
             SELECT f.customer_id, f.key, f.request_hash, p.id
             FROM fresh f JOIN placed p USING (customer_id, cart_hash)
         )
-        SELECT a.id AS "id!", p.id AS "placed?", k.order_id AS "keyed?", k.request_hash = a.request_hash AS "same?"
+        SELECT a.id AS "id!", p.id AS "placed?", k.order_id AS "keyed?", k.request_hash = a.request_hash AS "same?",
+            f.ix IS NOT NULL AS "fresh!"
         FROM asked a
         LEFT JOIN fresh f USING (ix)
         LEFT JOIN placed p ON p.customer_id = f.customer_id AND p.cart_hash = f.cart_hash
@@ -92,7 +104,8 @@ pub async fn create(db: &PgPool, creations: &[Creation]) -> sqlx::Result<Vec<Cre
         &column.line_products,
         &column.line_names,
         &column.line_prices,
-        &column.line_quantities
+        &column.line_quantities,
+        most_open
     )
     .fetch_all(db)
     .await?;
@@ -103,6 +116,7 @@ pub async fn create(db: &PgPool, creations: &[Creation]) -> sqlx::Result<Vec<Cre
             (None, Some(keyed), Some(true)) if keyed == row.id => Ok(Created::New), // our own first try, committed
             (None, Some(keyed), Some(true)) => Ok(Created::Replayed(keyed.into())),
             (None, Some(_), _) => Ok(Created::KeyReused),
+            (None, None, _) if row.fresh => Ok(Created::TooManyOpen),
             (None, None, _) => Err(sqlx::Error::RowNotFound),
         })
         .collect()

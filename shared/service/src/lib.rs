@@ -12,13 +12,18 @@ pub mod telemetry;
 mod connection;
 mod extract;
 mod limits;
+mod networks;
+mod places;
 mod problem;
+mod rate;
 mod start;
 mod trace_parent;
 
 pub use extract::{ApiBytes, ApiJson, ApiPath, ApiQuery, says_json};
 pub use limits::Limits;
+pub use networks::{Networks, client_address, household};
 pub use problem::Problem;
+pub use rate::{Rate, RateLimiter};
 pub use settings::{Env, Mode, Setting};
 pub use start::{StartError, describe, start};
 pub use trace_parent::{InvalidTraceParent, TraceParent};

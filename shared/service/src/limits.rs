@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::networks::Networks;
 use crate::settings::Env;
 
 /// The limits of one HTTP listener.
@@ -15,6 +16,12 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Open connections; more wait in the kernel's backlog: 512.
     pub connections: usize,
+    /// Open connections of one address; more are closed at once: 100.
+    pub connections_per_address: usize,
+    /// Whose `X-Forwarded-For` is believed, and whose connections are many clients': nobody's.
+    pub trusted_proxies: Networks,
+    /// Whom no limit by address applies to: this machine. If a proxy on it is not declared, all its clients look like one.
+    pub unlimited: Networks,
     /// A request's head, in bytes: 16 KiB.
     pub header_bytes: u32,
     /// A request's body, in bytes, unless a route sets its own `DefaultBodyLimit`: 16 KiB.
@@ -32,6 +39,9 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),
             connections: 512,
+            connections_per_address: 100,
+            trusted_proxies: Networks::default(),
+            unlimited: Networks::loopback(),
             header_bytes: 16 * 1024,
             body_bytes: 16 * 1024,
             in_flight: 256,
@@ -54,6 +64,21 @@ impl Limits {
                 "HTTP_CONNECTIONS",
                 default.connections,
                 "open connections per listener; more wait to be accepted",
+            ),
+            connections_per_address: env.or(
+                "HTTP_CONNECTIONS_PER_ADDRESS",
+                default.connections_per_address,
+                "open connections of one address per listener; more are closed at once",
+            ),
+            trusted_proxies: env.or(
+                "TRUSTED_PROXIES",
+                default.trusted_proxies,
+                "addresses of our own proxies: only their X-Forwarded-For is believed",
+            ),
+            unlimited: env.or(
+                "UNLIMITED_ADDRESSES",
+                default.unlimited,
+                "addresses that no limit by address applies to",
             ),
             in_flight: env.or(
                 "HTTP_IN_FLIGHT",

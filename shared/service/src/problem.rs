@@ -63,10 +63,10 @@ impl Problem {
         self
     }
 
-    /// Sends `Retry-After`, in whole seconds, at least one.
+    /// Sends `Retry-After`, in whole seconds, never too early.
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {
-        self.retry_after = Some(after.as_secs().max(1));
+        self.retry_after = Some(after.as_nanos().div_ceil(1_000_000_000).try_into().unwrap_or(u64::MAX).max(1));
         self
     }
 

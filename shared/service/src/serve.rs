@@ -2,12 +2,14 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use http::Request;
 use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
@@ -26,6 +28,7 @@ use tracing::{debug, info, warn};
 
 use crate::connection::{Activity, AnswerBody, TimedBody, Verdict, Watched};
 use crate::limits::Limits;
+use crate::places::Places;
 
 /// A pause after the system refused a connection, commonly for want of file descriptors: asking
 /// again at once would only burn the processor that should finish what is open.
@@ -70,16 +73,20 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
     let slots = Arc::new(Semaphore::new(limits.connections));
     let protocol = protocol(&limits);
     let drain = limits.drain;
-    let limits = Arc::new(limits);
+    let (limits, places) = (Arc::new(limits), Arc::new(Places::default()));
 
-    while let Some((stream, slot)) = next(&listener, &slots, &shutdown).await {
+    while let Some((stream, peer, slot)) = next(&listener, &slots, &shutdown).await {
         while connections.try_join_next().is_some() {}
+        let Some(place) = places.take(peer.ip(), &limits) else {
+            debug!(%peer, "Closed a connection of an address that has too many");
+            continue;
+        };
         let (protocol, router) = (protocol.clone(), router.clone());
         // Each waits on a token of its own: one that all share would be locked at every wake-up.
         let (limits, shutdown) = (Arc::clone(&limits), shutdown.child_token());
         connections.spawn(async move {
-            converse(stream, &protocol, router, &limits, &shutdown).await;
-            drop(slot);
+            converse(stream, peer, &protocol, router, &limits, &shutdown).await;
+            drop((slot, place));
         });
     }
 
@@ -91,17 +98,17 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
     }
 }
 
-/// The next connection and its slot, or `None` on shutdown.
+/// The next connection, where it comes from, and its slot, or `None` on shutdown.
 async fn next(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
     shutdown: &CancellationToken,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let accepted = async {
         let slot = Arc::clone(slots).acquire_owned().await.ok()?;
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => return Some((stream, slot)),
+                Ok((stream, peer)) => return Some((stream, peer, slot)),
                 Err(error) if of_one_connection(&error) => debug!(%error, "Lost a connection"),
                 Err(error) => {
                     warn!(%error, "Cannot accept connections, pausing");
@@ -135,6 +142,7 @@ fn protocol(limits: &Limits) -> auto::Builder<TokioExecutor> {
 /// Serves one connection until it closes, breaks a limit, or is drained by `shutdown`.
 async fn converse(
     stream: TcpStream,
+    peer: SocketAddr,
     protocol: &auto::Builder<TokioExecutor>,
     router: Router,
     limits: &Limits,
@@ -146,7 +154,8 @@ async fn converse(
     }
     let activity = Activity::new(Instant::now());
     let body_timeout = limits.body_timeout;
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
         let busy = activity.begin(request.version());
         let answer = router.clone().call(request.map(|incoming| {
             if incoming.is_end_stream() { Body::empty() } else { Body::new(TimedBody::new(incoming, body_timeout)) }

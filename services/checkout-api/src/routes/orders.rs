@@ -89,6 +89,11 @@ async fn create(
         }
         Created::Replayed(id) => (StatusCode::CREATED, id),
         Created::StillOpen(id) => (StatusCode::OK, id),
+        Created::TooManyOpen => {
+            let title = "결제하지 않은 주문이 너무 많습니다 / Too many unpaid orders";
+            return Err(Problem::new(StatusCode::CONFLICT, "too-many-open-orders", title)
+                .detail("pay or cancel one of them, or wait until it expires"));
+        }
         Created::KeyReused => {
             let title = "This Idempotency-Key was used for another request";
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title));

@@ -83,7 +83,7 @@ impl Shop {
             cart_hash: hash,
             email: None,
         };
-        assert_eq!(create(&self.db, &[creation]).await.unwrap(), [Created::New]);
+        assert_eq!(create(&self.db, &[creation], 20).await.unwrap(), [Created::New]);
         order
     }
 

@@ -1,0 +1,138 @@
+//! How often who may do what: 429 before anything is read from the database.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use database::customers::TokenHash;
+use http::{Method, StatusCode};
+use service::{Networks, Problem, Rate, RateLimiter, client_address, household};
+
+use crate::session::session;
+use crate::settings::Settings;
+
+/// Holds buyers and addresses to their rates.
+pub(crate) fn limited(router: Router, pace: Arc<Pace>) -> Router {
+    router.layer(from_fn_with_state(pace, hold))
+}
+
+/// What is counted, each by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    /// Writes an order.
+    Create,
+    /// Claims stock, and may ask the provider.
+    Confirm,
+    /// Asks about an order, or changes something small, such as opening the session of a first visit.
+    Poll,
+    Webhook,
+}
+
+impl Action {
+    /// `None`: costs next to nothing, and is not counted.
+    fn of(method: &Method, route: &str, known: bool) -> Option<Self> {
+        match (method.is_safe(), route) {
+            (false, "/api/orders") => Some(Self::Create),
+            (true, "/" | "/checkout/{product_id}") if !known => Some(Self::Poll),
+            (false, "/api/payments/confirm") | (true, "/api/checkout/callback") => Some(Self::Confirm),
+            (false, "/api/webhooks/toss") => Some(Self::Webhook),
+            (true, "/api/orders/{id}" | "/checkout/success") | (false, _) => Some(Self::Poll),
+            (true, _) => None,
+        }
+    }
+}
+
+/// Everybody's buckets.
+pub(crate) struct Pace {
+    create: Buckets,
+    confirm: Buckets,
+    poll: Buckets,
+    webhook: Buckets,
+    proxies: Networks,
+    unlimited: Networks,
+    public_url: String,
+}
+
+struct Buckets {
+    /// By session and not by customer: that is known before the database is asked. Whoever makes sessions up meets the
+    /// limit of their address.
+    buyers: RateLimiter<TokenHash>,
+    addresses: RateLimiter<IpAddr>,
+}
+
+impl Buckets {
+    fn new(rate: Rate, address_factor: u32) -> Self {
+        Self { buyers: RateLimiter::new(rate), addresses: RateLimiter::new(rate.times(address_factor)) }
+    }
+
+    fn take(&self, buyer: Option<TokenHash>, address: Option<IpAddr>) -> Result<(), Duration> {
+        buyer.map_or(Ok(()), |buyer| self.buyers.take(buyer))?;
+        address.map_or(Ok(()), |address| self.addresses.take(household(address)))
+    }
+}
+
+impl Pace {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let (rates, limits) = (settings.rates, &settings.limits);
+        Self {
+            create: Buckets::new(rates.create, rates.address_factor),
+            confirm: Buckets::new(rates.confirm, rates.address_factor),
+            poll: Buckets::new(rates.poll, rates.address_factor),
+            webhook: Buckets::new(rates.webhook, 1),
+            proxies: limits.trusted_proxies.clone(),
+            unlimited: limits.unlimited.clone(),
+            public_url: settings.public_url.clone(),
+        }
+    }
+
+    fn take(&self, request: &Request) -> Result<(), Duration> {
+        let session = session(request.headers(), &self.public_url);
+        let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        let Some(action) = Action::of(request.method(), route, session.is_some()) else { return Ok(()) };
+        let address = client_address(request.extensions(), request.headers(), &self.proxies);
+        let address = address.filter(|address| !self.unlimited.contains(*address));
+        match action {
+            Action::Create => self.create.take(session, address),
+            Action::Confirm => self.confirm.take(session, address),
+            Action::Poll => self.poll.take(session, address),
+            Action::Webhook => self.webhook.take(None, address),
+        }
+    }
+}
+
+async fn hold(State(pace): State<Arc<Pace>>, request: Request, next: Next) -> Response {
+    match pace.take(&request) {
+        Ok(()) => next.run(request).await,
+        Err(wait) => {
+            let title =
+                "요청이 너무 많습니다. 잠시 후 다시 시도해 주세요 / Too many requests, please try again shortly";
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", title).retry_after(wait).into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_writes_is_counted() {
+        let of = |method, route, known| Action::of(&method, route, known);
+        assert_eq!(of(Method::POST, "/api/orders", true), Some(Action::Create));
+        assert_eq!(of(Method::GET, "/", false), Some(Action::Poll), "opens a session");
+        assert_eq!(of(Method::HEAD, "/checkout/{product_id}", false), Some(Action::Poll));
+        assert_eq!(of(Method::GET, "/", true), None);
+        assert_eq!(of(Method::POST, "/api/payments/confirm", true), Some(Action::Confirm));
+        assert_eq!(of(Method::GET, "/api/checkout/callback", true), Some(Action::Confirm));
+        assert_eq!(of(Method::GET, "/api/orders/{id}", true), Some(Action::Poll));
+        assert_eq!(of(Method::POST, "/api/webhooks/toss", false), Some(Action::Webhook));
+        for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            assert_eq!(of(method, "/api/made/up", true), Some(Action::Poll), "a route that came later");
+        }
+        assert_eq!(of(Method::GET, "/assets/shop.css", false), None);
+    }
+}

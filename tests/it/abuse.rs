@@ -1,0 +1,98 @@
+//! Whoever asks too often is asked to wait, and nobody else is.
+
+use harness::OpenShop;
+use reqwest::Response;
+use serde_json::json;
+
+/// The proxy is the test itself, so that buyers can come from wherever it says.
+const BEHIND_A_PROXY: &[(&str, &str)] = &[
+    ("TRUSTED_PROXIES", "127.0.0.1"),
+    ("RATE_CREATE", "3/1h"),
+    ("RATE_CONFIRM", "2/1h"),
+    ("RATE_POLL", "5/1h"),
+    ("RATE_ADDRESS_FACTOR", "2"),
+];
+
+fn expect_patience(answer: &Response) {
+    assert_eq!(answer.status(), 429);
+    assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    let wait: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=3_600).contains(&wait), "{wait}");
+}
+
+#[tokio::test]
+async fn one_buyer_is_held_to_a_rate_and_another_is_not() {
+    let shop = OpenShop::open_with(&[("RATE_CREATE", "3/1h"), ("RATE_CONFIRM", "2/1h"), ("RATE_POLL", "5/1h")]).await;
+    let (eager, calm) = (shop.visitor().await, shop.visitor().await);
+    let order = eager.place_order(&[("mug", 1)]).await;
+    for quantity in 2..4 {
+        eager.place_order(&[("mug", quantity)]).await;
+    }
+    for spoofed in ["203.0.113.1", "203.0.113.2"] {
+        let headers = [("content-type", "application/json"), ("idempotency-key", "k"), ("x-forwarded-for", spoofed)];
+        let basket = serde_json::to_vec(&eager.basket(&[("mug", 9)])).unwrap();
+        expect_patience(&eager.send("POST", "/api/orders", &headers, &basket).await);
+    }
+
+    let path = format!("/api/orders/{}", order.id);
+    for _ in 0..5 {
+        eager.read(&path).await.expect(200);
+    }
+    expect_patience(&eager.get(&path).await);
+
+    let payment = eager.authenticate(&order).await;
+    let tampered = json!({"paymentKey": payment.payment_key, "orderId": order.id, "amount": 1});
+    for _ in 0..2 {
+        eager.post("/api/payments/confirm", &tampered).await.expect_problem(422, "amount-mismatch");
+    }
+    eager.post("/api/payments/confirm", &tampered).await.expect_problem(429, "too-many-requests");
+    expect_patience(&eager.get(payment.location.strip_prefix(&shop.url).unwrap()).await);
+    assert_eq!(shop.sandbox.confirm_calls(&order.id), 0);
+
+    calm.buy(&[("mug", 1)]).await;
+    assert_eq!(shop.count("SELECT count(*) FROM orders").await, 4);
+}
+
+#[tokio::test]
+async fn throwing_the_cookie_away_does_not_help() {
+    let shop = OpenShop::open_with(BEHIND_A_PROXY).await;
+    let basket = serde_json::to_vec(&shop.nobody().basket(&[("mug", 1)])).unwrap();
+    let order = async |from: &str| {
+        let headers = [("content-type", "application/json"), ("idempotency-key", "k"), ("x-forwarded-for", from)];
+        shop.nobody().send("POST", "/api/orders", &headers, &basket).await
+    };
+    for n in 0..6 {
+        // What stands left of the proxy's own word was written by the client.
+        assert_eq!(order(&format!("192.0.2.{n}, 203.0.113.1")).await.status(), 201, "{n}");
+    }
+    expect_patience(&order("192.0.2.99, 203.0.113.1").await);
+    assert_eq!(order("203.0.113.2").await.status(), 201, "another address");
+    for n in 0..6 {
+        assert_eq!(order(&format!("2001:db8::{n}")).await.status(), 201);
+    }
+    expect_patience(&order("2001:db8::abcd:1").await);
+}
+
+#[tokio::test]
+async fn a_buyer_who_never_pays_is_asked_to() {
+    let shop = OpenShop::open_with(&[("OPEN_ORDERS_PER_BUYER", "3")]).await;
+    let (hoarder, other) = (shop.visitor().await, shop.visitor().await);
+    let first = hoarder.place_order(&[("mug", 1)]).await;
+    let second = hoarder.place_order(&[("mug", 2)]).await;
+    let deposit = hoarder.authenticate_by(&second, &[("choice", "virtual-account")]).await;
+    hoarder.confirm(&deposit).await.expect(200);
+    assert_eq!(hoarder.status(&second).await, "awaiting_deposit");
+    hoarder.place_order(&[("mug", 3)]).await;
+
+    let fourth = hoarder.basket(&[("mug", 4)]);
+    hoarder.post("/api/orders", &fourth).await.expect_problem(409, "too-many-open-orders");
+    assert_eq!(hoarder.place_order(&[("mug", 1)]).await.id, first.id, "what is open already may be asked for again");
+    other.place_order(&[("mug", 4)]).await;
+
+    hoarder.confirm(&hoarder.authenticate(&first).await).await.expect(200);
+    hoarder.post("/api/orders", &fourth).await.expect(201);
+    hoarder.post("/api/orders", &hoarder.basket(&[("mug", 5)])).await.expect_problem(409, "too-many-open-orders");
+    assert_eq!(shop.stock("mug").await, (100, 3), "unpaid orders hold nothing, the deposit and the sale do");
+    shop.deliver_events().await;
+    shop.verify().await;
+}
