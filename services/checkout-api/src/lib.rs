@@ -11,6 +11,7 @@ mod routes;
 mod run;
 mod session;
 mod settings;
+mod statement;
 
 pub use app::App;
 pub use checkout::{Checkout, Outcome, Return};
@@ -18,6 +19,7 @@ pub use learn::Learned;
 pub use reconcile::Reconciler;
 pub use run::{Parts, main, run};
 pub use settings::{Settings, WorkerUrls};
+pub use statement::Statements;
 
 use std::sync::Arc;
 

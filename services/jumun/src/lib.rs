@@ -1,12 +1,16 @@
 //! The command `jumun`: the whole shop on one machine, and the proof that its books are right.
 
+mod attention;
 mod command;
 mod dead_letters;
 mod home;
 mod listen;
+mod order;
 mod output;
+mod provider;
 mod ready;
 mod seed;
+mod statement;
 mod store;
 mod up;
 mod variables;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::{DateTime, FixedOffset, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, FixedOffset, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Serializer;
 
 const KST: FixedOffset = match FixedOffset::east_opt(9 * 3600) {
@@ -33,6 +33,11 @@ impl Clock {
 /// Toss writes Korean time with its offset, to the second.
 pub(crate) fn in_korea(at: DateTime<Utc>) -> String {
     at.with_timezone(&KST).to_rfc3339_opts(SecondsFormat::Secs, false)
+}
+
+/// What Toss is told is Korean time, without an offset.
+pub(crate) fn from_korea(local: NaiveDateTime) -> DateTime<Utc> {
+    local.and_utc() - TimeDelta::seconds(i64::from(KST.local_minus_utc()))
 }
 
 /// The digits Toss puts into a payment key.

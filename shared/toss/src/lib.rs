@@ -8,5 +8,6 @@ mod codes;
 mod payment;
 #[cfg(test)]
 mod tests;
+mod transactions;
 
 pub use client::{SetupError, Toss, TossSettings};

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::payment::{Cancel, Means, Payment, State, Status, VirtualAccount};
 use super::refusal::Refusal;
+use super::transactions::Transaction;
 
 /// Payments are never removed, so their index in `payments` is a stable handle.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(crate) struct Book {
     payments: Vec<Payment>,
     by_key: HashMap<Arc<str>, usize>,
     orders: HashMap<Arc<str>, OrderEntry>,
+    /// Oldest first; never removed.
+    transactions: Vec<Transaction>,
     approved: i64,
     canceled: i64,
 }
@@ -71,6 +74,7 @@ impl Default for Book {
             payments: Vec::new(),
             by_key: HashMap::new(),
             orders: HashMap::new(),
+            transactions: Vec::new(),
             approved: 0,
             canceled: 0,
         }
@@ -119,6 +123,7 @@ impl Book {
             let payment = &mut self.payments[*index];
             payment.state = State::Approved { approved_at, means };
             self.approved += payment.amount;
+            self.transactions.push(Transaction::note(payment, payment.amount, approved_at));
         }
     }
 
@@ -127,8 +132,8 @@ impl Book {
         if let Some(index) = self.by_key.get(key) {
             let payment = &mut self.payments[*index];
             self.canceled += cancel.cancel_amount;
-            payment.last_transaction_key = Some(cancel.transaction_key.clone());
-            payment.cancels.push(cancel);
+            payment.cancel(cancel);
+            self.transactions.extend(Transaction::of_last_cancel(payment));
         }
     }
 
@@ -137,9 +142,22 @@ impl Book {
         if let Some(index) = self.by_key.get(key) {
             let payment = &mut self.payments[*index];
             payment.state = State::Withdrawn { account };
-            payment.last_transaction_key = Some(cancel.transaction_key.clone());
-            payment.cancels.push(cancel);
+            payment.cancel(cancel);
+            self.transactions.extend(Transaction::of_last_cancel(payment));
         }
+    }
+
+    /// A virtual account is there to be paid into.
+    pub(crate) fn issue(&mut self, key: &str, account: VirtualAccount, at: DateTime<Utc>) {
+        if let Some(index) = self.by_key.get(key) {
+            let payment = &mut self.payments[*index];
+            payment.state = State::WaitingForDeposit { account };
+            self.transactions.push(Transaction::note(payment, 0, at));
+        }
+    }
+
+    pub(crate) fn transactions(&self) -> &[Transaction] {
+        &self.transactions
     }
 
     /// The buyer pays into the order's virtual account. False when none is waiting.

@@ -1,6 +1,6 @@
 //! Toss Payments' core API and browser SDK, mounted under `/toss`.
 //!
-//! Every API call takes the road of `call`; `confirm`, `query` and `cancel` are where the roads lead, `book` is what
+//! Every API call takes the road of `call`; `confirm`, `query`, `cancel` and `transactions` are where the roads lead, `book` is what
 //! they change. `sdk` and `window` are the browser's side.
 
 mod answer;
@@ -14,6 +14,7 @@ mod payment_json;
 mod query;
 mod refusal;
 mod sdk;
+mod transactions;
 mod window;
 
 use axum::Router;
@@ -35,6 +36,7 @@ pub(crate) fn router() -> Router<Sandbox> {
         .route("/v1/payments/orders/{orderId}", get(query::by_order))
         .route("/v1/payments/{paymentKey}", get(query::by_key))
         .route("/v1/payments/{paymentKey}/cancel", post(cancel::handle))
+        .route("/v1/transactions", get(transactions::list))
         .route("/window/{paymentKey}", get(window::show).post(window::choose))
         .merge(sdk::router())
         .fallback(not_found)
