@@ -41,7 +41,18 @@ pub async fn read(db: &PgPool, order: OrderId, consumers: &[&str]) -> sqlx::Resu
     else {
         return Ok(None);
     };
-    let entries = sqlx::query_as!(
+    let entries = entries(db, order, consumers).await?;
+    Ok(Some(Timeline {
+        status: head.status,
+        name: head.name,
+        amount: head.amount,
+        refunded: head.refunded_amount,
+        entries,
+    }))
+}
+
+async fn entries(db: &PgPool, order: OrderId, consumers: &[&str]) -> sqlx::Result<Vec<Entry>> {
+    sqlx::query_as!(
         Entry,
         r#"
         WITH attempt AS (
@@ -127,12 +138,5 @@ pub async fn read(db: &PgPool, order: OrderId, consumers: &[&str]) -> sqlx::Resu
         consumers as &[&str]
     )
     .fetch_all(db)
-    .await?;
-    Ok(Some(Timeline {
-        status: head.status,
-        name: head.name,
-        amount: head.amount,
-        refunded: head.refunded_amount,
-        entries,
-    }))
+    .await
 }
