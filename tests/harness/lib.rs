@@ -72,7 +72,8 @@ pub struct Shop {
     google: Option<Google>,
     /// Sends planned notifications.
     pub sender: push_worker::Sender,
-    gateway: Arc<toss::Toss>,
+    /// Toss, as the shop reaches it.
+    pub gateway: Arc<toss::Toss>,
     products: Arc<HashMap<&'static str, ProductId>>,
     _stop: DropGuard,
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod abuse;
+mod audit;
 mod browsers;
 mod configuration;
 #[cfg(debug_assertions)] // a release build has no crash points

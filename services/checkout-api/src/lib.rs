@@ -15,6 +15,7 @@ mod routes;
 mod run;
 mod session;
 mod settings;
+mod statement;
 mod webhooks;
 
 pub use app::App;
@@ -25,6 +26,7 @@ pub use reconcile::Reconciler;
 pub use refund::{RefundProblem, RefundRequest};
 pub use run::{Parts, main, run};
 pub use settings::{Rates, Settings, WorkerUrls};
+pub use statement::Statements;
 pub use webhooks::Webhooks;
 
 use std::sync::Arc;

@@ -26,6 +26,7 @@ use crate::checkout::Checkout;
 use crate::circuit::Circuit;
 use crate::reconcile::Reconciler;
 use crate::settings::Settings;
+use crate::statement::Statements;
 use crate::webhooks::Webhooks;
 
 /// The parts of the service. Tests drive the loops' steps by hand; [`run`] lets them go.
@@ -52,6 +53,7 @@ pub struct Parts {
 const RECONCILE_EVERY: Duration = Duration::from_secs(1);
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
 const WATCH_EVERY: Duration = Duration::from_secs(5);
+const STATEMENT_EVERY: Duration = Duration::from_mins(1);
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
 
 /// Published events and consumers' claims are kept this long: replayed dead letters must still be recognized.
@@ -157,7 +159,9 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let tasks = TaskTracker::new();
-    let parts = Parts::new(&settings, &db, Arc::new(settings.gateway()?), &settings.broker(), &tasks).await?;
+    let toss = Arc::new(settings.gateway()?);
+    let parts = Parts::new(&settings, &db, Arc::clone(&toss) as _, &settings.broker(), &tasks).await?;
+    let asks_toss = settings.is_toss_real();
     let limits = settings.limits;
     let Parts { app, relay, broker, checkout: _, reconciler, webhooks, watchdog, announced, arrived } = parts;
     if settings.loops {
@@ -176,6 +180,13 @@ pub async fn run(
         }));
         let expiring = db.clone();
         tasks.spawn(every(EXPIRE_EVERY, shutdown.clone(), "expiry", move || expire(expiring.clone())));
+        if asks_toss {
+            let statements = Statements::new(db.clone(), toss);
+            tasks.spawn(every(STATEMENT_EVERY, shutdown.clone(), "statement", move || {
+                let statements = statements.clone();
+                async move { statements.step().await.map(drop) }
+            }));
+        }
         let pruned = db.clone();
         tasks.spawn(every(PRUNE_EVERY, shutdown.clone(), "pruning", move || prune(pruned.clone())));
     } else {

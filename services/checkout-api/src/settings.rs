@@ -193,6 +193,11 @@ impl Settings {
         settings
     }
 
+    /// Whether it is Toss that is asked. A sandbox's memory ends with its process, so it cannot tell of yesterday.
+    pub fn is_toss_real(&self) -> bool {
+        self.toss_base_url == TOSS_API
+    }
+
     /// A live key at a sandbox, or a test key at the till: both end in tears that nobody sees coming.
     fn refuse_half_live(&self, env: &mut Env) {
         let secret = self.toss_secret_key.expose_secret();
@@ -200,7 +205,7 @@ impl Settings {
         if live != self.toss_client_key.starts_with("live_") {
             env.refuse("TOSS_CLIENT_KEY", "client key and secret key must both be live or both be test keys");
         }
-        if live && self.toss_base_url != TOSS_API {
+        if live && !self.is_toss_real() {
             env.refuse("TOSS_BASE_URL", format_args!("a live key is only ever sent to {TOSS_API}"));
         }
         if live && !self.public_url.starts_with("https://") {

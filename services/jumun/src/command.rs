@@ -1,16 +1,18 @@
 //! What the user may ask for, and how it is answered.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use service::Env;
+use domain::OrderId;
 use service::settings::Variable;
 use service::telemetry::Telemetry;
+use service::{Env, Setting};
 
 use crate::home::Home;
 use crate::variables::Variables;
-use crate::{dead_letters, output, ready, refund, seed, up, verify};
+use crate::{attention, dead_letters, order, output, ready, refund, seed, statement, up, verify};
 
 /// 주문 · A checkout backend for Korean shops.
 #[derive(Debug, Parser)]
@@ -33,6 +35,12 @@ enum Command {
     /// Checks the database of `DATABASE_URL`, else that of `jumun up` in the same folder, whether it runs or not. Then
     /// asks the payment provider about every payment. Exits 2 if it could not check.
     Verify(VerifyArguments),
+    /// Compares a day's list of transactions at the payment provider with our book, to the won; exits 1 if they differ.
+    Statement(StatementArguments),
+    /// Lists what waits for a person, and what to do about it; exits 1 if there is anything.
+    Attention(AttentionArguments),
+    /// Tells what happened to an order, from all records, oldest first. Exits 1 if there is no such order.
+    Order(OrderArguments),
     /// What no consumer could take: lists it, shows it, publishes it again or gives it up.
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
@@ -59,18 +67,54 @@ pub(crate) struct VerifyArguments {
     /// Does not ask the payment provider.
     #[arg(long)]
     pub(crate) no_provider: bool,
-    /// Asks the provider only about payments begun since then, such as 2026-01-01T00:00:00Z.
-    #[arg(long, value_name = "TIME", conflicts_with = "no_provider")]
+    /// Checks only orders that something has happened to since then, and asks the provider only about payments begun since
+    /// then. A time such as 2026-01-01T00:00:00Z, or how long ago: 15m, 3h. Leaves out what takes all of history.
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) since: Option<DateTime<Utc>>,
     /// Prints one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
+/// Which day.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatementArguments {
+    /// The day in Korea, such as 2026-01-31; yesterday if not given.
+    #[arg(long)]
+    pub(crate) date: Option<NaiveDate>,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How to list what waits.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AttentionArguments {
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which order.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OrderArguments {
+    /// Its id.
+    pub(crate) id: OrderId,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    let ago = |it: Duration| Utc::now().checked_sub_signed(TimeDelta::from_std(it).ok()?);
+    let time = <Duration as Setting>::parse(text).and_then(ago);
+    time.or_else(|| text.parse().ok()).ok_or_else(|| "neither a time nor a while".to_owned())
+}
+
 /// Does what the command line says.
 pub async fn main() -> ExitCode {
     let (mut command, environment) = (Cli::command(), environment());
-    for name in ["up", "verify", "dead-letters", "refund", "seed"] {
+    for name in ["up", "verify", "statement", "attention", "order", "dead-letters", "refund", "seed"] {
         command = command.mut_subcommand(name, |it| it.after_long_help(environment.clone()));
     }
     let cli = match Cli::from_arg_matches(&command.get_matches()) {
@@ -95,6 +139,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up => up::up(variables, &home).await.map(|()| ExitCode::SUCCESS),
         Command::Verify(arguments) => verify::verify(variables, &home, &arguments).await,
+        Command::Statement(arguments) => statement::statement(variables, &home, &arguments).await,
+        Command::Attention(arguments) => attention::attention(&variables, &home, &arguments).await,
+        Command::Order(arguments) => order::order(&variables, &home, &arguments).await,
         Command::DeadLetters(command) => dead_letters::run(&variables, &home, command).await,
         Command::Ready { url } => Ok(ready::ready(&url).await),
         Command::Refund(arguments) => refund::refund(variables, &home, arguments).await,

@@ -1,13 +1,17 @@
 //! The command `jumun`: the whole shop on one machine, and the proof that its books are right.
 
+mod attention;
 mod command;
 mod dead_letters;
 mod home;
 mod listen;
+mod order;
 mod output;
+mod provider;
 mod ready;
 mod refund;
 mod seed;
+mod statement;
 mod store;
 mod up;
 mod variables;

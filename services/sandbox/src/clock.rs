@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::{DateTime, FixedOffset, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, FixedOffset, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Serializer;
 
 const KST: FixedOffset = match FixedOffset::east_opt(9 * 3600) {
@@ -38,6 +38,11 @@ pub(crate) fn in_korea(at: DateTime<Utc>) -> String {
 /// In a webhook's `createdAt` it writes the same time without the offset, to the microsecond.
 pub(crate) fn local_in_korea(at: DateTime<Utc>) -> String {
     at.with_timezone(&KST).format("%Y-%m-%dT%H:%M:%S%.6f").to_string()
+}
+
+/// What Toss is told is Korean time, without an offset.
+pub(crate) fn from_korea(local: NaiveDateTime) -> DateTime<Utc> {
+    local.and_utc() - TimeDelta::seconds(i64::from(KST.local_minus_utc()))
 }
 
 /// The digits Toss puts into a payment key.

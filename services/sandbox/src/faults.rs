@@ -46,7 +46,7 @@ use crate::toss::Refusal;
 pub enum Endpoint {
     /// `POST /v1/payments/confirm`
     Confirm,
-    /// `GET /v1/payments/…`
+    /// `GET /v1/payments/…` and `GET /v1/transactions`
     Query,
     /// `POST /v1/payments/{paymentKey}/cancel`
     Cancel,

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+pub mod attention;
 mod batch;
 pub mod claim;
 pub mod customers;
@@ -20,7 +21,9 @@ pub mod products;
 pub mod push_attempts;
 pub mod record;
 pub mod refunds;
+pub mod statements;
 pub mod stock;
+pub mod timeline;
 pub mod verify;
 pub mod watchdog;
 pub mod webhook_inbox;

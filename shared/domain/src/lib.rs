@@ -11,6 +11,7 @@ mod publisher;
 mod push;
 mod refund;
 mod settle;
+mod statement;
 
 pub use event::{Event, EventEnvelope, EventType};
 pub use gateway::{
@@ -26,3 +27,4 @@ pub use publisher::{EventPublisher, PublishError};
 pub use push::{DeviceToken, PushError, PushNotification, PushSender, TokenKind};
 pub use refund::{NotAnAccount, Refund, RefundAccount, RefundAsk, RefundError, RefundOrigin, RefundState};
 pub use settle::{Attempt, Settlement, Undecided, settle};
+pub use statement::{Day, Difference, Movement, OnRecord, Statement};

@@ -63,8 +63,9 @@ pub enum SetupError {
 
 /// Toss Payments.
 pub struct Toss {
-    http: Client,
+    pub(crate) http: Client,
     payments: String,
+    pub(crate) transactions: String,
     authorization: HeaderValue,
     confirm_timeout: Duration,
     query_timeout: Duration,
@@ -131,6 +132,7 @@ impl Toss {
         Ok(Self {
             http,
             payments: format!("{base}/v1/payments"),
+            transactions: format!("{base}/v1/transactions"),
             authorization: basic(key)?,
             confirm_timeout: settings.confirm_timeout,
             query_timeout: settings.query_timeout,
@@ -160,20 +162,30 @@ impl Toss {
     }
 
     async fn ask(&self, request: RequestBuilder) -> Result<Answer, Unanswered> {
+        let (status, body) = self.send(request).await?;
+        if status == 200 {
+            let inconclusive = |code: String| Unanswered::Inconclusive { status, code };
+            return payment::parse(&body).map(Answer::Payment).map_err(inconclusive);
+        }
+        Ok(Answer::Error { status, refusal: refusal(status, &body)? })
+    }
+
+    /// The status of an answer and all of its body.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<(u16, Vec<u8>), Unanswered> {
         let request = request.header(AUTHORIZATION, &self.authorization);
         crash::point!("psp.before_send");
         let response = request.send().await.map_err(transport)?;
         crash::point!("psp.after_send");
         let status = response.status().as_u16();
         debug!(http.status = status, toss.trace_id = trace_id(response.headers()), "Toss answered HTTP {status}");
-        let inconclusive = |code: String| Unanswered::Inconclusive { status, code };
-        let body = read(response).await?.ok_or_else(|| inconclusive("with more than it should".into()))?;
-        if status == 200 {
-            return payment::parse(&body).map(Answer::Payment).map_err(inconclusive);
-        }
-        let refusal = serde_json::from_slice(&body).map_err(|_| inconclusive("without an error code".into()))?;
-        Ok(Answer::Error { status, refusal })
+        let too_long = || Unanswered::Inconclusive { status, code: "with more than it should".into() };
+        Ok((status, read(response).await?.ok_or_else(too_long)?))
     }
+}
+
+/// What an answer other than 200 says.
+pub(crate) fn refusal(status: u16, body: &[u8]) -> Result<Refusal, Unanswered> {
+    serde_json::from_slice(body).map_err(|_| Unanswered::Inconclusive { status, code: "without an error code".into() })
 }
 
 #[async_trait]

@@ -8,6 +8,7 @@ mod codes;
 mod payment;
 #[cfg(test)]
 mod tests;
+mod transactions;
 pub mod webhook;
 
 pub use client::{SetupError, Toss, TossSettings};

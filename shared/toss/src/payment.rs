@@ -146,7 +146,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<ProviderPayment, String> {
 }
 
 /// A code, a name, a number of an account: none of Toss's is longer than 200 characters.
-fn name(text: &str) -> String {
+pub(crate) fn name(text: &str) -> String {
     clean(text, 200)
 }
 
@@ -174,7 +174,7 @@ fn won<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Won, D::Error> {
 }
 
 /// A time, in Korea unless it says otherwise: `dueDate` is documented without an offset and comes with one.
-fn time(text: &str) -> Result<DateTime<Utc>, &'static str> {
+pub(crate) fn time(text: &str) -> Result<DateTime<Utc>, &'static str> {
     const KOREA: Option<FixedOffset> = FixedOffset::east_opt(9 * 60 * 60);
     let exact = DateTime::parse_from_rfc3339(text).ok().or_else(|| {
         let local = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok()?;

@@ -1,6 +1,7 @@
 //! The client against a Toss that answers what the test wants.
 
 mod codes;
+mod transactions;
 
 use std::io;
 use std::sync::{Arc, Mutex};

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::payment::{Cancel, Means, Payment, State, Status, VirtualAccount};
 use super::refusal::Refusal;
-use crate::ids;
+use super::transactions::Transaction;
 
 /// Payments are never removed, so their index in `payments` is a stable handle.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Book {
     payments: Vec<Payment>,
     by_key: HashMap<Arc<str>, usize>,
     orders: HashMap<Arc<str>, OrderEntry>,
+    /// Oldest first; never removed.
+    transactions: Vec<Transaction>,
     approved: i64,
     canceled: i64,
 }
@@ -74,6 +76,7 @@ impl Default for Book {
             payments: Vec::new(),
             by_key: HashMap::new(),
             orders: HashMap::new(),
+            transactions: Vec::new(),
             approved: 0,
             canceled: 0,
         }
@@ -122,6 +125,7 @@ impl Book {
             let payment = &mut self.payments[*index];
             payment.state = State::Approved { approved_at, means };
             self.approved += payment.amount;
+            self.transactions.push(Transaction::note(payment, payment.amount, approved_at));
         }
     }
 
@@ -130,8 +134,8 @@ impl Book {
         if let Some(index) = self.by_key.get(key) {
             let payment = &mut self.payments[*index];
             self.canceled += cancel.cancel_amount;
-            payment.last_transaction_key = Some(cancel.transaction_key.clone());
-            payment.cancels.push(cancel);
+            payment.cancel(cancel);
+            self.transactions.extend(Transaction::of_last_cancel(payment));
         }
     }
 
@@ -140,9 +144,22 @@ impl Book {
         if let Some(index) = self.by_key.get(key) {
             let payment = &mut self.payments[*index];
             payment.state = State::Withdrawn { account };
-            payment.last_transaction_key = Some(cancel.transaction_key.clone());
-            payment.cancels.push(cancel);
+            payment.cancel(cancel);
+            self.transactions.extend(Transaction::of_last_cancel(payment));
         }
+    }
+
+    /// A virtual account is there to be paid into.
+    pub(crate) fn issue(&mut self, key: &str, account: VirtualAccount, at: DateTime<Utc>) {
+        if let Some(index) = self.by_key.get(key) {
+            let payment = &mut self.payments[*index];
+            payment.state = State::WaitingForDeposit { account };
+            self.transactions.push(Transaction::note(payment, 0, at));
+        }
+    }
+
+    pub(crate) fn transactions(&self) -> &[Transaction] {
+        &self.transactions
     }
 
     /// The buyer pays into the order's virtual account. `None` when none is waiting.
@@ -152,9 +169,7 @@ impl Book {
             _ => None,
         })?;
         self.approve(&key, Means::VirtualAccount(account), now);
-        let payment = self.find(&key, now)?;
-        payment.last_transaction_key = Some(ids::transaction_key());
-        Some(payment)
+        self.find(&key, now)
     }
 
     /// What was paid into the order's virtual account never was: the account waits again. `None` when nothing was.
@@ -167,8 +182,9 @@ impl Book {
         })?;
         let payment = self.find(&key, now)?;
         payment.state = State::WaitingForDeposit { account };
-        payment.last_transaction_key = Some(ids::transaction_key());
         let amount = payment.amount;
+        let note = Transaction::note(payment, 0, now);
+        self.transactions.push(note);
         self.approved -= amount;
         self.find(&key, now)
     }

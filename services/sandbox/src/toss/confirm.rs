@@ -13,8 +13,8 @@ use super::call::Call;
 use super::payment::{Means, Method, State, VirtualAccount};
 use super::payment_json::PaymentJson;
 use super::refusal::{self, Refusal};
+use crate::Sandbox;
 use crate::faults::Endpoint;
-use crate::{Sandbox, ids};
 
 const LEAST_CARD_AMOUNT: i64 = 100;
 
@@ -52,14 +52,9 @@ fn confirm(sandbox: &Sandbox, request: &Request) -> Result<Answer, &'static Refu
     }
     match method {
         Method::Card => book.approve(&request.payment_key, Means::Card, now),
-        Method::VirtualAccount => {
-            if let Some(payment) = book.find(&request.payment_key, now) {
-                payment.state = State::WaitingForDeposit { account: VirtualAccount::issue(now) };
-            }
-        }
+        Method::VirtualAccount => book.issue(&request.payment_key, VirtualAccount::issue(now), now),
     }
     let payment = book.find(&request.payment_key, now).ok_or(&refusal::NOT_FOUND_PAYMENT)?;
-    payment.last_transaction_key = Some(ids::transaction_key());
     sandbox.announce(payment, now);
     Ok(Answer::ok(&PaymentJson::new(payment, &sandbox.settings().public_url, now)))
 }

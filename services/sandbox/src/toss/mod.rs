@@ -1,7 +1,7 @@
 //! Toss Payments' core API and browser SDK, mounted under `/toss`.
 //!
-//! Every API call takes the road of `call`; `confirm`, `query` and `cancel` are where the roads lead, `book` is what
-//! they change. `sdk` and `window` are the browser's side, `webhook` is what the shop is told unasked.
+//! Every API call takes the road of `call`; `confirm`, `query`, `cancel` and `transactions` are where the roads lead,
+//! `book` is what they change. `sdk` and `window` are the browser's side, `webhook` is what the shop is told unasked.
 
 mod answer;
 mod book;
@@ -14,6 +14,7 @@ mod payment_json;
 mod query;
 mod refusal;
 mod sdk;
+mod transactions;
 mod webhook;
 mod window;
 
@@ -38,6 +39,7 @@ pub(crate) fn router() -> Router<Sandbox> {
         .route("/v1/payments/orders/{orderId}", get(query::by_order))
         .route("/v1/payments/{paymentKey}", get(query::by_key))
         .route("/v1/payments/{paymentKey}/cancel", post(cancel::handle))
+        .route("/v1/transactions", get(transactions::list))
         .route("/window/{paymentKey}", get(window::show).post(window::choose))
         .merge(sdk::router())
         .fallback(not_found)

@@ -74,6 +74,16 @@ pub(crate) enum Method {
     VirtualAccount,
 }
 
+impl Method {
+    /// As Toss writes it.
+    pub(crate) const fn in_korean(self) -> &'static str {
+        match self {
+            Self::Card => "카드",
+            Self::VirtualAccount => "가상계좌",
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum Means {
     Card,
@@ -213,6 +223,12 @@ impl Payment {
     /// Its order id may not be used again: Toss says so of every payment approved or canceled, and a waiting account is live.
     pub(crate) fn occupies_order(&self) -> bool {
         matches!(self.state, State::Approved { .. } | State::WaitingForDeposit { .. } | State::Withdrawn { .. })
+    }
+
+    /// Notes a cancel; what it means for the money is the book's business.
+    pub(crate) fn cancel(&mut self, cancel: Cancel) {
+        self.last_transaction_key = Some(cancel.transaction_key.clone());
+        self.cancels.push(cancel);
     }
 
     pub(crate) fn canceled(&self) -> i64 {

@@ -127,10 +127,7 @@ impl<'a> PaymentJson<'a> {
             order_id: &payment.order_id,
             order_name: &payment.order_name,
             currency: "KRW",
-            method: payment.method().map(|method| match method {
-                Method::Card => "카드",
-                Method::VirtualAccount => "가상계좌",
-            }),
+            method: payment.method().map(Method::in_korean),
             status: payment.status(),
             requested_at: payment.requested_at,
             approved_at: payment.approved_at(),

@@ -44,6 +44,7 @@ refusals! {
     400 ALREADY_PROCESSED_PAYMENT "이미 처리된 결제 입니다."
     400 PROVIDER_ERROR "일시적인 오류가 발생했습니다. 잠시 후 다시 시도해주세요."
     400 CARD_PROCESSING_ERROR "카드사에서 오류가 발생했습니다."
+    400 INVALID_TRANSACTION_KEY "잘못된 페이징 키 입니다."
     400 INVALID_REQUEST "잘못된 요청입니다."
     400 INVALID_API_KEY "잘못된 시크릿키 연동 정보 입니다."
     400 INVALID_CLIENT_KEY "잘못된 클라이언트 연동 정보 입니다."

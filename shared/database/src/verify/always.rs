@@ -1,11 +1,12 @@
 //! What is true at every moment.
 
-use super::Invariant;
+use super::{Invariant, Scope};
 
-pub(super) static INVARIANTS: [Invariant; 15] = [
+pub(super) static INVARIANTS: [Invariant; 19] = [
     Invariant {
         name: "stock_counts",
         statement: "no product has negative stock, and none has more reserved than there is",
+        scope: Scope::Present,
         sql: "
             SELECT product_id::text, format('%s on hand, %s reserved', on_hand, reserved)
             FROM stock WHERE on_hand < 0 OR reserved NOT BETWEEN 0 AND on_hand",
@@ -13,6 +14,7 @@ pub(super) static INVARIANTS: [Invariant; 15] = [
     Invariant {
         name: "stock_ledger",
         statement: "a product's stock is the sum of its ledger",
+        scope: Scope::History,
         sql: "
             SELECT coalesce(s.product_id, l.product_id)::text,
                 format('%s on hand, %s by the ledger', coalesce(s.on_hand::text, 'nothing'), coalesce(l.sum, 0))
@@ -23,6 +25,7 @@ pub(super) static INVARIANTS: [Invariant; 15] = [
     Invariant {
         name: "stock_reserved",
         statement: "what is reserved is what orders being paid, or paid and neither sold nor restocked yet, ask for",
+        scope: Scope::History,
         sql: "
             SELECT coalesce(s.product_id, d.product_id)::text,
                 format('%s reserved, %s asked for', coalesce(s.reserved, 0), coalesce(d.sum, 0))
@@ -30,10 +33,12 @@ pub(super) static INVARIANTS: [Invariant; 15] = [
             FULL JOIN (
                 SELECT l.product_id, sum(l.quantity)
                 FROM orders o JOIN order_lines l ON l.order_id = o.id
+                LEFT JOIN (
+                    SELECT order_id, product_id FROM stock_ledger WHERE kind IN ('sold', 'returned')
+                    GROUP BY order_id, product_id HAVING sum(quantity) < 0
+                ) g ON g.order_id = l.order_id AND g.product_id = l.product_id
                 WHERE o.status IN ('confirming', 'awaiting_deposit', 'paid', 'refunding', 'refunded') AND o.restocked_at IS NULL
-                    AND NOT EXISTS (
-                        SELECT FROM stock_ledger g WHERE g.order_id = l.order_id AND g.product_id = l.product_id
-                        HAVING sum(g.quantity) < 0)
+                    AND g.order_id IS NULL
                 GROUP BY l.product_id
             ) d USING (product_id)
             WHERE coalesce(s.reserved, 0) <> coalesce(d.sum, 0)",
@@ -41,22 +46,24 @@ pub(super) static INVARIANTS: [Invariant; 15] = [
     Invariant {
         name: "order_total",
         statement: "an order costs the sum of its lines, and has at least one",
+        scope: Scope::Order,
         sql: "
             SELECT o.id::text, format('costs %s won, its %s lines add up to %s', o.amount, count(l.order_id),
                 coalesce(sum(l.unit_price * l.quantity), 0))
             FROM orders o LEFT JOIN order_lines l ON l.order_id = o.id
-            GROUP BY o.id HAVING o.amount IS DISTINCT FROM sum(l.unit_price * l.quantity)",
+            GROUP BY o.id, o.amount HAVING o.amount IS DISTINCT FROM sum(l.unit_price * l.quantity)",
     },
     Invariant {
         name: "order_paid",
         statement: "an order is paid if and only if one payment of exactly its amount, key and time is done",
+        scope: Scope::Order,
         sql: "
             SELECT o.id::text, format('%s, with %s done payments of %s won for %s won%s', o.status, count(p.id),
                 coalesce(sum(p.amount), 0), o.amount,
                 CASE WHEN bool_or(p.payment_key <> o.payment_key OR p.approved_at <> o.paid_at) THEN ', key or time differ' ELSE '' END)
             FROM orders o LEFT JOIN payments p ON p.order_id = o.id AND p.status = 'done'
             WHERE o.paid_at IS NOT NULL OR p.id IS NOT NULL
-            GROUP BY o.id
+            GROUP BY o.id, o.status, o.amount
             HAVING o.status NOT IN ('paid', 'refunding', 'refunded') OR count(p.id) <> 1 OR sum(p.amount) <> o.amount
                 -- Written so that a NULL offends too.
                 OR NOT coalesce(bool_and(p.payment_key = o.payment_key AND p.approved_at = o.paid_at), false)",
@@ -64,26 +71,29 @@ pub(super) static INVARIANTS: [Invariant; 15] = [
     Invariant {
         name: "order_being_paid",
         statement: "an order waits for its payment if and only if one payment of it is open in the same way",
+        scope: Scope::Order,
         sql: "
             SELECT o.id::text, format('%s, with %s open payments (%s)', o.status, count(p.id), coalesce(string_agg(p.status, ', '), 'none'))
             FROM orders o LEFT JOIN payments p ON p.order_id = o.id AND p.status IN ('confirming', 'awaiting_deposit')
             WHERE o.status IN ('confirming', 'awaiting_deposit') OR p.id IS NOT NULL
-            GROUP BY o.id
+            GROUP BY o.id, o.status
             HAVING count(p.id) <> 1 OR NOT coalesce(bool_and(p.status = o.status AND p.payment_key = o.payment_key), false)",
     },
     Invariant {
         name: "order_attempts",
         statement: "an order counts every payment begun for it, and each asks for the order's amount",
+        scope: Scope::Order,
         sql: "
             SELECT o.id::text, format('counts %s attempts, %s payments of %s to %s won for %s won', o.attempts, count(p.id),
                 min(p.amount), max(p.amount), o.amount)
             FROM orders o LEFT JOIN payments p ON p.order_id = o.id
-            GROUP BY o.id
+            GROUP BY o.id, o.attempts, o.amount
             HAVING count(p.id) <> o.attempts OR max(p.attempt) <> o.attempts OR bool_or(p.amount <> o.amount)",
     },
     Invariant {
         name: "order_state",
         statement: "an order is in the state that its log ends in",
+        scope: Scope::Order,
         sql: "
             SELECT coalesce(o.id, l.order_id)::text, format('%s, by its log %s',
                 coalesce(o.status, 'no such order'), coalesce(l.to_status, 'pending'))
@@ -95,6 +105,7 @@ pub(super) static INVARIANTS: [Invariant; 15] = [
     Invariant {
         name: "order_steps",
         statement: "orders only took steps that there are, each from where the one before led",
+        scope: Scope::Order,
         sql: "
             SELECT order_id::text, format('%s to %s, after %s', from_status, to_status, before)
             FROM (
@@ -113,6 +124,7 @@ pub(super) static INVARIANTS: [Invariant; 15] = [
     Invariant {
         name: "paid_announced",
         statement: "an order was announced as paid exactly as often as it was paid",
+        scope: Scope::Order,
         sql: "
             SELECT coalesce(o.id, e.order_id)::text, format('%s, announced %s times', o.status, coalesce(e.times, 0))
             FROM orders o
@@ -133,6 +145,7 @@ pub(super) static INVARIANTS: [Invariant; 15] = [
     Invariant {
         name: "decline_announced",
         statement: "a payment was announced as failed exactly once if it was declined, and never if it was not",
+        scope: Scope::Order,
         sql: "
             SELECT coalesce(p.provider_order_id, e.payment_id::text),
                 format('%s, announced %s times', coalesce(p.status, 'unknown'), coalesce(e.times, 0))
@@ -148,8 +161,34 @@ pub(super) static INVARIANTS: [Invariant; 15] = [
             END",
     },
     Invariant {
+        name: "announced_as_is",
+        statement: "an event says of its payment what is so",
+        scope: Scope::Order,
+        sql: "
+            SELECT e.id::text, format('%s of order %s says %s', e.type, e.order_id, e.data)
+            FROM outbox e LEFT JOIN payments p ON p.id = e.payment_id
+            WHERE p.order_id IS DISTINCT FROM e.order_id
+                OR e.data::jsonb ->> 'orderId' IS DISTINCT FROM e.order_id::text
+                OR CASE e.type
+                    WHEN 'checkout-success' THEN (e.data::jsonb ->> 'paymentKey', e.data::jsonb ->> 'amount')
+                        IS DISTINCT FROM (p.payment_key, p.amount::text)
+                    -- Money that came after the refusal takes the code off the payment.
+                    WHEN 'checkout-failed' THEN p.status = 'declined' AND (e.data::jsonb ->> 'code', e.data::jsonb ->> 'amount')
+                        IS DISTINCT FROM (p.decline_code, p.amount::text)
+                END",
+    },
+    Invariant {
+        name: "events_known",
+        statement: "no consumer has acted upon an event that was not announced",
+        scope: Scope::History,
+        sql: "
+            SELECT i.event_id::text, format('claimed by %s', i.consumer) FROM inbox i
+            WHERE i.at >= (SELECT since FROM evidence) AND NOT EXISTS (SELECT FROM outbox e WHERE e.id = i.event_id)",
+    },
+    Invariant {
         name: "sold_whole",
         statement: "all lines of an order are sold, or none",
+        scope: Scope::Order,
         sql: "
             SELECT coalesce(g.order_id, l.order_id)::text, format('product %s: %s ordered, %s sold',
                 coalesce(g.product_id, l.product_id), coalesce(l.quantity, 0), coalesce(-g.quantity, 0))
@@ -165,6 +204,7 @@ pub(super) static INVARIANTS: [Invariant; 15] = [
     Invariant {
         name: "sold_paid",
         statement: "nothing is sold that is not paid, or that came back",
+        scope: Scope::Order,
         sql: "
             SELECT g.order_id::text, format('%s, and %s pieces of product %s are sold', coalesce(o.status, 'no such order'),
                 -g.quantity, g.product_id)
@@ -176,6 +216,7 @@ pub(super) static INVARIANTS: [Invariant; 15] = [
     Invariant {
         name: "sold_once_by_event",
         statement: "what is sold was sold by an event that the stock worker has claimed; what is claimed was sold, or kept from being sold",
+        scope: Scope::Order,
         sql: "
             SELECT coalesce(g.event_id, i.event_id)::text,
                 CASE WHEN i.event_id IS NULL THEN format('order %s is sold, the event is not claimed', g.order_id)
@@ -191,6 +232,7 @@ pub(super) static INVARIANTS: [Invariant; 15] = [
     Invariant {
         name: "push_explained",
         statement: "nobody is notified of what was not announced, or of money that never came",
+        scope: Scope::Order,
         sql: "
             SELECT a.event_id::text, format('device %s: %s', a.device_id, CASE
                 WHEN o.id IS NULL THEN 'no such order'
@@ -208,5 +250,25 @@ pub(super) static INVARIANTS: [Invariant; 15] = [
                     -- A push may be quicker than the relay's own note that it published, but not than its claim.
                     OR (e.published_at IS NULL AND e.claimed_until IS NULL)
             END",
+    },
+    Invariant {
+        name: "push_counted",
+        statement: "no notification is over that was never tried, and none is in doubt more often than it was tried",
+        scope: Scope::Order,
+        sql: "
+            SELECT event_id::text, format('device %s: %s after %s attempts, %s in doubt', device_id, status, attempts, unknowns)
+            FROM push_attempts WHERE (status IN ('sent', 'gave_up') AND attempts = 0) OR unknowns NOT BETWEEN 0 AND attempts",
+    },
+    Invariant {
+        name: "dead_letters_decided",
+        statement: "a dead letter is what was decided about it last",
+        scope: Scope::Present,
+        sql: "
+            SELECT d.id::text, format('%s, by the record %s', d.status, coalesce(a.action, 'open'))
+            FROM dead_letters d
+            LEFT JOIN LATERAL (
+                SELECT action FROM dead_letter_actions WHERE letter_id = d.id ORDER BY id DESC LIMIT 1
+            ) a ON true
+            WHERE d.status <> coalesce(a.action, 'open')",
     },
 ];

@@ -1,22 +1,24 @@
 //! What is true of money that goes back, at every moment.
 
-use super::Invariant;
+use super::{Invariant, Scope};
 
 pub(super) static INVARIANTS: [Invariant; 4] = [
     Invariant {
         name: "payment_refunds",
         statement: "what went back of a payment is the sum of its refunds that are done, and never more than was taken",
+        scope: Scope::Order,
         sql: "
             SELECT p.provider_order_id, format('%s, %s of %s won went back, by its refunds %s', p.status, p.refunded_amount,
                 p.amount, coalesce(sum(r.amount), 0))
             FROM payments p LEFT JOIN refunds r ON r.payment_id = p.id AND r.status = 'done'
-            GROUP BY p.id
+            GROUP BY p.id, p.provider_order_id, p.status, p.refunded_amount, p.amount
             HAVING p.refunded_amount <> coalesce(sum(r.amount), 0) OR p.refunded_amount > p.amount
                 OR (count(r.id) > 0 AND p.status NOT IN ('done', 'excess'))",
     },
     Invariant {
         name: "order_refunded",
         statement: "an order is refunded if and only if all of the payment that paid it went back",
+        scope: Scope::Order,
         sql: "
             SELECT o.id::text, format('%s, %s won refunded; of its payment %s', o.status, o.refunded_amount,
                 coalesce(p.refunded_amount, 0))
@@ -29,6 +31,7 @@ pub(super) static INVARIANTS: [Invariant; 4] = [
     Invariant {
         name: "refund_announced",
         statement: "a refund was announced exactly once if it is done, else never",
+        scope: Scope::Order,
         sql: "
             SELECT coalesce(r.order_id, e.order_id)::text, format('%s, announced %s times', coalesce(r.status || ' refunds', 'no refund'),
                 coalesce(e.times, 0))
@@ -46,6 +49,7 @@ pub(super) static INVARIANTS: [Invariant; 4] = [
     Invariant {
         name: "restocked_refunded",
         statement: "goods are back on the shelf if and only if a refund that is done says so, and nothing is back twice",
+        scope: Scope::Order,
         sql: "
             SELECT o.id::text, format('%s, restocked %s', o.status, coalesce(o.restocked_at::text, 'never'))
             FROM orders o

@@ -60,7 +60,7 @@ pub async fn audit_provider(
     begun_since: Option<DateTime<Utc>>,
 ) -> sqlx::Result<ProviderAudit> {
     let mut audit = Audit::default();
-    let mut after = Uuid::nil();
+    let mut after = begun_since.map_or(Uuid::nil(), super::first_id);
     loop {
         let ids = page(db, after, begun_since).await?;
         let Some(last) = ids.last() else { return Ok(audit.finish()) };

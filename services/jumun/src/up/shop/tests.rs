@@ -1,3 +1,5 @@
+use chrono::{TimeDelta, Utc};
+use domain::Day;
 use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
 use reqwest::{Client, Response, redirect};
 use serde_json::{Value, json};
@@ -5,6 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::command::VerifyArguments;
+use crate::statement;
 use crate::verify::{Report, audit};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,8 +31,14 @@ async fn open() -> (Shop, Home, Variables, tempfile::TempDir) {
 }
 
 async fn books(shop: &Shop, variables: &Variables) -> Report {
-    let arguments = VerifyArguments { drained: true, no_provider: false, since: None, json: false };
-    audit(&shop.db, variables, &arguments).await.unwrap()
+    audit(&shop.db, variables, &ALL).await.unwrap()
+}
+
+const ALL: VerifyArguments = VerifyArguments { drained: true, no_provider: false, since: None, json: false };
+
+fn today() -> Day {
+    let Day(yesterday) = Day::yesterday(Utc::now());
+    Day(yesterday + TimeDelta::days(1))
 }
 
 fn broken(report: &Report) -> Vec<&str> {
@@ -93,6 +102,11 @@ async fn a_purchase_in_an_all_in_one_shop_leaves_sound_books() {
     let money = report.money.unwrap();
     assert!(money.ours > 0 && money.ours == money.theirs && money.payments == 1, "{money:?}");
     assert!(report.text().ends_with(" invariants hold."), "{}", report.text());
+    let lately = VerifyArguments { since: Some(Utc::now() - TimeDelta::minutes(5)), ..ALL };
+    let lately = audit(&shop.db, &variables, &lately).await.unwrap();
+    assert_eq!((broken(&lately), lately.money.unwrap().payments), (vec![], 1));
+    let statement = statement::compare(&shop.db, &variables, today()).await.unwrap();
+    assert_eq!((statement.ours, statement.theirs, statement.differences.len()), (money.ours, money.ours, 0));
 
     sqlx::query("UPDATE stock SET on_hand = on_hand + 1").execute(&shop.db).await.unwrap();
     let report = books(&shop, &variables).await;
@@ -121,6 +135,8 @@ async fn money_that_the_shop_forgot_is_found_in_the_sandbox_s_book() {
     .await
     .unwrap();
     assert!(broken(&books(&shop, &variables).await).contains(&"provider_book"));
+    let statement = statement::compare(&shop.db, &variables, today()).await.unwrap();
+    assert_eq!((statement.ours, statement.differences.len()), (0, 1), "{statement:?}");
     shop.close(&home).await.unwrap();
 }
 
@@ -134,6 +150,7 @@ async fn a_restarted_sandbox_is_not_asked_about_the_time_before_it() {
     let report = books(&shop, &variables).await;
     assert_eq!(report.money.unwrap().payments, 0);
     assert!(!broken(&report).iter().any(|name| name.starts_with("provider")), "{}", report.text());
+    assert_eq!(statement::compare(&shop.db, &variables, today()).await.unwrap().differences, []);
     shop.close(&home).await.unwrap();
 }
 

@@ -74,7 +74,7 @@ pub(super) const CORRUPTIONS: &[(&[&str], &str)] = &[
         &["payment_refunds", "refund_announced", "refunds_decided"],
         "UPDATE refunds SET status = 'requested', settled_at = NULL, next_check_at = now(), transaction_key = NULL, done_at = NULL WHERE amount = 10000",
     ),
-    (&["push_explained", "refund_announced"], "DELETE FROM outbox WHERE type = 'checkout-refunded'"),
+    (&["events_known", "push_explained", "refund_announced"], "DELETE FROM outbox WHERE type = 'checkout-refunded'"),
     (
         &["events_published", "events_taken", "refund_announced"],
         "INSERT INTO outbox (id, type, order_id, payment_id, data)
