@@ -4,8 +4,8 @@ mod messaging_tokens;
 mod orders;
 mod payments;
 mod products;
-mod webhooks;
 mod refunds;
+mod webhooks;
 
 use axum::Router;
 

@@ -94,6 +94,7 @@ pub(super) static INVARIANTS: [Invariant; 11] = [
     Invariant {
         name: "webhooks_looked_into",
         statement: "no webhook waits to be looked into",
+        scope: Scope::Present,
         sql: "
             SELECT id::text, format('came %s, after %s attempts, due %s%s', received_at, attempts, due_at, ': ' || reason)
             FROM webhook_inbox WHERE status = 'pending'",
