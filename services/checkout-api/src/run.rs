@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use toss::{Toss, TossSettings};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::app::App;
 use crate::checkout::Checkout;
@@ -163,7 +163,8 @@ pub async fn run(
     let parts = Parts::new(&settings, &db, Arc::clone(&toss) as _, &settings.broker(), &tasks).await?;
     let asks_toss = settings.is_toss_real();
     let limits = settings.limits;
-    let Parts { app, relay, broker, checkout: _, reconciler, webhooks, watchdog, announced, arrived } = parts;
+    let Parts { app, relay, broker, checkout, reconciler, webhooks, watchdog, announced, arrived } = parts;
+    drop(checkout); // a till that nobody holds closes its batches, which is what shutdown waits for
     if settings.loops {
         tasks.spawn(relay.run(shutdown.clone(), announced));
         if let Some(broker) = broker {
@@ -196,7 +197,9 @@ pub async fn run(
         drop(app);
         shutdown.cancelled().await;
         tasks.close();
-        tasks.wait().await;
+        if tokio::time::timeout(limits.drain, tasks.wait()).await.is_err() {
+            warn!(tasks = tasks.len(), "The loops end with tasks unfinished");
+        }
         return Ok(());
     };
     let router = layers::standard(crate::router(app), &limits, &tasks).merge(health::routes(

@@ -114,7 +114,8 @@ async fn poison_is_parked() {
     assert_eq!(shop.deliver(unknown).await, StatusCode::NO_CONTENT);
     let mug = shop.product(1).await;
     let unpaid = shop.paid(mug, 1).await;
-    sqlx::query("UPDATE orders SET status = 'refunding'").execute(&shop.db).await.unwrap();
+    let not_yet = "UPDATE orders SET status = 'awaiting_deposit', paid_at = NULL";
+    sqlx::query(not_yet).execute(&shop.db).await.unwrap();
     assert_eq!(shop.deliver(unpaid).await, StatusCode::NO_CONTENT);
     for body in ["not JSON", r#"{"message":{"data":"","messageId":"1"}}"#, "\0"] {
         assert_eq!(shop.post(body).await, StatusCode::NO_CONTENT);
