@@ -7,7 +7,7 @@ use messaging::topology::SUBSCRIPTIONS;
 
 use crate::{PATIENCE, Shop};
 
-/// Makes two tests of each function, which takes an [`OpenShop`]: one on the embedded engine, one on Google's emulator.
+/// Makes two tests of each function, which takes an `OpenShop`: one on the embedded engine, one on Google's emulator.
 #[macro_export]
 macro_rules! on_both_engines {
     ($($test:ident),+ $(,)?) => {
