@@ -110,10 +110,14 @@ where
                     reply(answer, Ok(result));
                 }
             }
-            Err(error @ sqlx::Error::Database(_)) if items.len() > 1 => {
+            Err(error @ sqlx::Error::Database(_)) => {
                 tracing::debug!(%error, items = items.len(), "the database refused a batch; trying its items one by one");
                 for (item, answer) in items.iter().zip(answers) {
-                    let result = run(std::slice::from_ref(item)).await;
+                    let item = std::slice::from_ref(item);
+                    let mut result = run(item).await;
+                    if matches!(result, Err(sqlx::Error::Database(_))) {
+                        result = run(item).await; // a twin in another lane was in the way; now it is on record
+                    }
                     let result = result.and_then(|mut results| results.pop().ok_or(sqlx::Error::RowNotFound));
                     reply(answer, result.map_err(Arc::new));
                 }
