@@ -28,7 +28,7 @@ use axum::Router;
 use chrono::TimeDelta;
 use database::products::NewProduct;
 use database::verify::{self, BookEntry};
-use domain::{ProductId, Won};
+use domain::{OrderId, PaymentId, ProductId, Won};
 use fcm::{Fcm, FcmSettings, ServiceAccount};
 use messaging::push::PushAuth;
 use messaging::topology::{Policy, SUBSCRIPTIONS, Worker};
@@ -39,6 +39,7 @@ use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 pub use buyer::{Answer, Authenticated, Buyer, Placed};
 pub use emulator::Emulator;
@@ -316,6 +317,18 @@ impl Shop {
     /// Changes the database behind the shop's back.
     pub async fn execute(&self, sql: &str) {
         sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&self.db).await.expect("a change");
+    }
+
+    /// One attempt to pay an order, counted from 1.
+    pub async fn payment(&self, order: &str, attempt: i16) -> PaymentId {
+        let order: OrderId = order.parse().expect("an order");
+        let payment: Uuid = sqlx::query_scalar("SELECT id FROM payments WHERE order_id = $1 AND attempt = $2")
+            .bind(order.uuid())
+            .bind(attempt)
+            .fetch_one(&self.db)
+            .await
+            .expect("a payment");
+        payment.into()
     }
 
     /// Pieces of a product: on hand and reserved.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use checkout_api::Learned;
-use domain::{OrderId, PaymentKey};
+use domain::PaymentKey;
 use reqwest::Client;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -62,13 +62,6 @@ impl Operator {
 
     /// Has the provider asked about one attempt to pay an order, as a webhook would.
     pub async fn learn(&self, order: &str, attempt: i16) -> Learned {
-        let order: OrderId = order.parse().expect("an order");
-        let payment: Uuid = sqlx::query_scalar("SELECT id FROM payments WHERE order_id = $1 AND attempt = $2")
-            .bind(order.uuid())
-            .bind(attempt)
-            .fetch_one(&self.shop.db)
-            .await
-            .expect("a payment");
-        self.shop.api.checkout.learn(payment.into()).await
+        self.shop.api.checkout.learn(self.shop.payment(order, attempt).await).await
     }
 }

@@ -22,6 +22,7 @@ mod programs;
 mod pubsub;
 mod purchase;
 mod refunds;
+mod reversals;
 mod strangers;
 mod tokens;
 mod webhooks;

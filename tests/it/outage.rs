@@ -129,7 +129,7 @@ async fn a_reconciler_that_was_frozen_changes_nothing_when_it_wakes() {
 
     let stale = Evidence::Declined(Decline::by_provider("NOT_FOUND_PAYMENT_SESSION", "what it had heard"));
     let settlement = domain::settle(frozen.attempt, stale, frozen.at).unwrap();
-    let verdict = Verdict { from: "confirming", settlement, traceparent: None };
+    let verdict = Verdict { from: "confirming", version: 0, settlement, traceparent: None };
     assert_eq!(payments::settle(&shop.db, &[verdict]).await.unwrap(), [false]);
     assert_eq!(buyer.status(&order).await, "paid");
     shop.deliver_events().await;

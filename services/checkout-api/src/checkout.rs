@@ -295,8 +295,8 @@ impl Checkout {
     ) -> Result<bool, BatchError> {
         let announces = settlement.events().next().is_some();
         let written = if before.payment.state.is_open() && settlement.refunds.is_empty() {
-            let from = before.payment.state.name();
-            self.0.verdicts.submit(Verdict { from, settlement, traceparent }).await?
+            let (from, version) = (before.payment.state.name(), before.version);
+            self.0.verdicts.submit(Verdict { from, version, settlement, traceparent }).await?
         } else {
             report(before, &settlement);
             let written =

@@ -32,7 +32,7 @@ impl Checkout {
     /// and at the same time as anything else. Not to be dropped half-way: call it from a tracked task.
     pub async fn learn(&self, id: PaymentId) -> Learned {
         for _ in 0..TRIES {
-            let known = match record::find(self.db(), id).await {
+            let known = match record::ask(self.db(), id).await {
                 Ok(Some(known)) => known,
                 Ok(None) => return Learned::Unknown,
                 Err(error) => {

@@ -8,7 +8,7 @@ use domain::{
 };
 use tracing::{error, warn};
 
-use crate::checkout::Checkout;
+use crate::checkout::{Checkout, Written};
 use crate::learn::Learned;
 
 /// A person who wants money to go back.
@@ -170,9 +170,13 @@ impl Checkout {
         match self.gateway().cancel(&refund.request(known.attempt.payment.key.clone())).await {
             Ok(CancelAnswer::Canceled(seen)) => {
                 let (trace, at) = (known.traceparent, known.at);
-                if let Err(undecided) = self.settle(known.attempt, Evidence::Seen(seen), at, trace).await {
-                    warn!(order.id = %order, %undecided, "The cancel's answer does not settle refund {id} of order {order}");
-                    self.learn(payment).await;
+                match self.settle(known.attempt, Evidence::Seen(seen), at, trace).await {
+                    Ok(Written::Now(_) | Written::Not) => {}
+                    Ok(Written::Overtaken) => drop(self.learn(payment).await),
+                    Err(undecided) => {
+                        warn!(order.id = %order, %undecided, "The cancel's answer does not settle refund {id} of order {order}");
+                        self.learn(payment).await;
+                    }
                 }
                 None
             }

@@ -207,6 +207,7 @@ fn judge(claim: &Claim, row: Row) -> sqlx::Result<Claimed> {
             },
             order,
             refunds: Vec::new(),
+            version: 0,
         })));
     }
     Ok(match (row.overdue, row.short) {

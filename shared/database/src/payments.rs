@@ -11,8 +11,10 @@ use crate::record::{Known, KnownRow};
 /// A decision to write down.
 #[derive(Debug, Clone)]
 pub struct Verdict {
-    /// The payment's state before the decision: only the first of two deciders wins.
+    /// The payment's state before the decision.
     pub from: &'static str,
+    /// Its version then: only the first of two deciders wins, also when the payment is back in the same state.
+    pub version: i32,
     /// What it is now, and what to announce.
     pub settlement: Settlement,
     /// W3C trace context for the event.
@@ -20,7 +22,7 @@ pub struct Verdict {
 }
 
 /// Writes decisions down: payment, order, stock given back, event, all or nothing. Answers `false` for a payment
-/// that was no longer in the state the decision was made from: load it and decide again. Safe to repeat.
+/// about which something else has been decided since: load it and decide again. Safe to repeat.
 pub async fn settle(db: &PgPool, verdicts: &[Verdict]) -> sqlx::Result<Vec<bool>> {
     let mut column = SettleColumns::default();
     for verdict in verdicts {
@@ -31,10 +33,10 @@ pub async fn settle(db: &PgPool, verdicts: &[Verdict]) -> sqlx::Result<Vec<bool>
         WITH decided AS (
             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::text[],
                     $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[], $15::uuid[], $16::text[], $17::text[], $18::text[],
-                    $19::text[], $20::text[], $21::text[])
+                    $19::text[], $20::text[], $21::text[], $22::int[])
                 WITH ORDINALITY AS d (payment_id, order_id, from_status, status, order_status, approved_at, method, receipt_url,
                     decline_code, decline_message, deposit_bank, deposit_account, deposit_due_at, deposit_secret,
-                    event_id, event_type, event_data, traceparent, refund_bank, refund_account, refund_holder, ix)
+                    event_id, event_type, event_data, traceparent, refund_bank, refund_account, refund_holder, version, ix)
         ), returning_stock AS MATERIALIZED (
             SELECT d.ix, l.product_id, l.quantity FROM decided d JOIN order_lines l USING (order_id)
             WHERE d.order_status IN ('pending', 'canceled', 'expired')
@@ -46,9 +48,9 @@ pub async fn settle(db: &PgPool, verdicts: &[Verdict]) -> sqlx::Result<Vec<bool>
             SELECT id, status FROM orders WHERE id IN (SELECT order_id FROM decided) AND (SELECT count(*) FROM shelf) >= 0
             ORDER BY id FOR NO KEY UPDATE
         ), settled AS (
-            -- The row is read again under its lock: of two deciders the second finds another status and changes nothing.
+            -- The row is read again under its lock: of two deciders the second finds another version and changes nothing.
             UPDATE payments p
-            SET status = d.status, approved_at = d.approved_at, method = coalesce(d.method, p.method),
+            SET status = d.status, version = p.version + 1, approved_at = d.approved_at, method = coalesce(d.method, p.method),
                 receipt_url = coalesce(d.receipt_url, p.receipt_url),
                 decline_code = d.decline_code, decline_message = d.decline_message,
                 deposit_bank = coalesce(d.deposit_bank, p.deposit_bank),
@@ -63,7 +65,7 @@ pub async fn settle(db: &PgPool, verdicts: &[Verdict]) -> sqlx::Result<Vec<bool>
                 checks = 0,
                 settled_at = CASE d.status WHEN 'awaiting_deposit' THEN NULL ELSE now() END
             FROM decided d JOIN held h ON h.id = d.order_id
-            WHERE p.id = d.payment_id AND p.status = d.from_status
+            WHERE p.id = d.payment_id AND p.version = d.version AND p.status = d.from_status
             RETURNING d.ix
         ), moved AS (
             UPDATE orders o
@@ -108,7 +110,8 @@ pub async fn settle(db: &PgPool, verdicts: &[Verdict]) -> sqlx::Result<Vec<bool>
         &column.traces as &[Option<String>],
         &column.refund_banks as &[Option<String>],
         &column.refund_accounts as &[Option<String>],
-        &column.refund_holders as &[Option<String>]
+        &column.refund_holders as &[Option<String>],
+        &column.versions
     )
     .fetch_all(db)
     .await
@@ -137,6 +140,7 @@ struct SettleColumns {
     refund_banks: Vec<Option<String>>,
     refund_accounts: Vec<Option<String>>,
     refund_holders: Vec<Option<String>>,
+    versions: Vec<i32>,
 }
 
 impl SettleColumns {
@@ -145,6 +149,7 @@ impl SettleColumns {
         self.payments.push(payment.id.uuid());
         self.orders.push(order.id.uuid());
         self.from.push(verdict.from.to_owned());
+        self.versions.push(verdict.version);
         self.statuses.push(payment.state.name().to_owned());
         self.order_statuses.push(order.state.name().to_owned());
         let (mut approval, mut decline, mut deposit) = (None, None, None);
@@ -189,12 +194,15 @@ pub async fn take_due(db: &PgPool, limit: i64, pace: f64) -> sqlx::Result<Vec<Kn
         ), taken AS (
             UPDATE payments p
             SET checks = p.checks + 1,
+                -- Whoever took a deposit before and stands still since then has an answer that may have turned. (A confirm
+                -- is left alone: its answer cannot turn, and may be on its way to somebody else.)
+                version = p.version + (p.status = 'awaiting_deposit')::int,
                 next_check_at = now() + $2 * check_after(p.checks)
             FROM due WHERE p.id = due.id
             RETURNING p.*
         )
         SELECT p.id, p.attempt, p.payment_key, p.payment_type, p.amount, p.status AS payment_status, p.asked_at, p.approved_at,
-            p.decline_code, p.checks, p.traceparent, p.deposit_bank, p.deposit_account, p.deposit_due_at,
+            p.decline_code, p.checks, p.version, p.traceparent, p.deposit_bank, p.deposit_account, p.deposit_due_at,
             o.id AS order_id, o.customer_id, o.name, o.status AS order_status, o.attempts, o.paid_at, o.refunded_amount,
             h.id AS "holder?", h.deposit_due_at AS order_due_at, now() AS "at!"
         FROM taken p JOIN orders o ON o.id = p.order_id

@@ -33,6 +33,15 @@ pub async fn find(db: &PgPool, id: PaymentId) -> sqlx::Result<Option<Known>> {
     row::read(&mut *db.acquire().await?, id).await
 }
 
+/// Reads a payment that the provider is about to be asked about. What others were told of a deposit before counts no
+/// more from here on: the bank may have taken it back since.
+pub async fn ask(db: &PgPool, id: PaymentId) -> sqlx::Result<Option<Known>> {
+    sqlx::query!("UPDATE payments SET version = version + 1 WHERE id = $1 AND deposit_due_at IS NOT NULL", id.uuid())
+        .execute(db)
+        .await?;
+    find(db, id).await
+}
+
 /// Who asked for the refund that a decision begins, for the record.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Asked<'a> {
@@ -149,7 +158,7 @@ async fn write_payment(connection: &mut PgConnection, payment: &Payment) -> sqlx
     sqlx::query!(
         r#"
         UPDATE payments p
-        SET status = $2, approved_at = $3, method = coalesce($4, p.method), receipt_url = coalesce($5, p.receipt_url),
+        SET status = $2, version = p.version + 1, approved_at = $3, method = coalesce($4, p.method), receipt_url = coalesce($5, p.receipt_url),
             decline_code = NULL, decline_message = NULL,
             deposit_due_at = coalesce($6, p.deposit_due_at), next_check_at = $6, checks = 0, attention = NULL,
             settled_at = CASE WHEN $6::timestamptz IS NOT NULL THEN NULL WHEN p.status = $2 THEN p.settled_at ELSE now() END,

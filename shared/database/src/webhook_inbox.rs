@@ -134,6 +134,8 @@ pub struct Named {
     pub order: OrderId,
     /// Its status.
     pub status: String,
+    /// Whether it is paid by a transfer, which the bank may take back.
+    pub by_transfer: bool,
     /// What a deposit webhook must repeat, once that is known.
     pub deposit_secret: Option<SecretString>,
     /// When its confirm was sent.
@@ -158,7 +160,7 @@ pub async fn find(db: &PgPool, names: &[Name]) -> sqlx::Result<Vec<Option<Named>
     }
     let rows = sqlx::query!(
         r#"
-        SELECT p.id AS "id?", p.order_id AS "order_id?", p.status AS "status?", p.deposit_secret, p.asked_at AS "confirmed_at?",
+        SELECT p.id AS "id?", p.order_id AS "order_id?", p.status AS "status?", p.deposit_due_at IS NOT NULL AS "by_transfer!", p.deposit_secret, p.asked_at AS "confirmed_at?",
             (SELECT max(w.asked_at) FROM webhook_inbox w WHERE w.payment_id = p.id) AS asked_at, now() AS "at!"
         FROM unnest($1::text[], $2::uuid[], $3::smallint[]) WITH ORDINALITY AS n (key, order_id, attempt, ix)
         LEFT JOIN payments p ON p.id = coalesce(
@@ -177,6 +179,7 @@ pub async fn find(db: &PgPool, names: &[Name]) -> sqlx::Result<Vec<Option<Named>
             payment: row.id?.into(),
             order: row.order_id?.into(),
             status: row.status?,
+            by_transfer: row.by_transfer,
             deposit_secret: row.deposit_secret.map(SecretString::from),
             confirmed_at: row.confirmed_at?,
             asked_at: row.asked_at,

@@ -292,7 +292,7 @@ fn given_back(refunds: &[Refund]) -> Won {
 
 /// The attempt with some of its refunds new or changed: where its order stands follows from them.
 pub(crate) fn settled(attempt: Attempt, changed: Vec<Refund>) -> Settlement {
-    let Attempt { order, payment, mut refunds } = attempt;
+    let Attempt { order, payment, mut refunds, .. } = attempt;
     for refund in &changed {
         match refunds.iter_mut().find(|known| known.id == refund.id) {
             Some(known) => known.clone_from(refund),

@@ -22,6 +22,8 @@ pub struct Attempt {
     pub payment: Payment,
     /// The refunds of that payment, oldest first.
     pub refunds: Vec<Refund>,
+    /// Counts what was decided about the payment, so that a state which it was in before is not taken for the same one.
+    pub version: i32,
 }
 
 impl Attempt {
@@ -30,8 +32,10 @@ impl Attempt {
     pub fn stands_like(&self, other: &Self) -> bool {
         let refunds =
             |attempt: &Self| -> Vec<_> { attempt.refunds.iter().map(|it| (it.id, it.state.name())).collect() };
-        self.payment.state.name() == other.payment.state.name()
-            && self.order.state.name() == other.order.state.name()
+        self.version == other.version
+            && self.payment.state.name() == other.payment.state.name()
+            // All of it: a decision about excess money writes the order back as it was read.
+            && self.order.state == other.order.state
             && refunds(self) == refunds(other)
     }
 }
@@ -140,8 +144,9 @@ fn seen_while_live(attempt: Attempt, seen: ProviderPayment) -> Result<Settlement
         // Partly taken back: the rest was paid for, and what went back is a refund.
         ProviderStatus::Canceled { approved_at: Some(approved_at) } => {
             let approval = Approval { approved_at, method: None, receipt_url: None };
+            let version = attempt.version;
             let Settlement { order, payment, event, .. } = paid(attempt, approval);
-            let attempt = Attempt { order, payment, refunds: Vec::new() };
+            let attempt = Attempt { order, payment, refunds: Vec::new(), version };
             Ok(Settlement { event, ..held::seen(attempt, seen)? })
         }
         ProviderStatus::Canceled { approved_at: None } => {

@@ -1,5 +1,6 @@
 //! What finishes purchases dies: reconciler, relay, broker.
 
+use checkout_api::Learned;
 use harness::{Buyer, OpenShop, Placed, Role};
 use sandbox::Endpoint;
 
@@ -61,6 +62,41 @@ async fn finding_out_about_a_deposit() {
             assert!(shop.sandbox.deposit(&order.id));
         })
         .await;
+    }
+}
+
+/// A reconciler is told that the deposit is there, and stands still while the bank takes it back.
+#[tokio::test]
+async fn an_answer_that_has_turned_meanwhile() {
+    let shop = OpenShop::open().await;
+    for (point, decided_meanwhile) in
+        [("cf.apply.before_commit", true), ("psp.after_send", true), ("cf.apply.before_commit", false)]
+    {
+        let buyer = shop.visitor().await;
+        let order = buyer.place_order(&[("poster", 1)]).await;
+        let payment = buyer.authenticate_by(&order, &[("choice", "virtual-account")]).await;
+        buyer.confirm(&payment).await.expect(200);
+        assert!(shop.sandbox.deposit(&order.id));
+        let due = format!("UPDATE payments SET next_check_at = now() WHERE order_id = '{}'", order.id);
+        shop.execute(&due).await;
+        let mut doomed = Doomed::start(&shop, Role::Loops, point, 1, Fate::Freezes).await;
+        doomed.meets_its_fate(&shop).await;
+        if decided_meanwhile {
+            shop.reconcile().await;
+            assert_eq!(buyer.status(&order).await, "paid");
+        }
+        assert!(shop.sandbox.reverse_deposit(&order.id));
+        if decided_meanwhile {
+            assert_eq!(shop.operator().learn(&order.id, 1).await, Learned::News);
+        } else {
+            shop.execute(&due).await;
+            assert_eq!(shop.api.reconciler.step().await.unwrap(), 1, "the next one takes it, and is told no news");
+        }
+        doomed.ends().await;
+        recovers(&shop).await;
+        let case = format!("{point} {decided_meanwhile}");
+        assert_eq!(buyer.status(&order).await, "awaiting_deposit", "{case}");
+        assert_eq!(shop.sandbox.money_taken(&order.id), 0, "{case}");
     }
 }
 

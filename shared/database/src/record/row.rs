@@ -24,6 +24,7 @@ pub(crate) struct KnownRow {
     pub(crate) approved_at: Option<DateTime<Utc>>,
     pub(crate) decline_code: Option<String>,
     pub(crate) checks: i16,
+    pub(crate) version: i32,
     pub(crate) traceparent: Option<String>,
     pub(crate) deposit_bank: Option<String>,
     pub(crate) deposit_account: Option<String>,
@@ -46,7 +47,7 @@ pub(super) async fn read(connection: &mut PgConnection, id: PaymentId) -> sqlx::
         KnownRow,
         r#"
         SELECT p.id, p.attempt, p.payment_key, p.payment_type, p.amount, p.status AS payment_status, p.asked_at, p.approved_at,
-            p.decline_code, p.checks, p.traceparent, p.deposit_bank, p.deposit_account, p.deposit_due_at,
+            p.decline_code, p.checks, p.version, p.traceparent, p.deposit_bank, p.deposit_account, p.deposit_due_at,
             o.id AS order_id, o.customer_id, o.name, o.status AS order_status, o.attempts, o.paid_at, o.refunded_amount,
             h.id AS "holder?", h.deposit_due_at AS order_due_at, now() AS "at!"
         FROM payments p JOIN orders o ON o.id = p.order_id
@@ -154,6 +155,7 @@ impl TryFrom<KnownRow> for Known {
                     state,
                 },
                 refunds: Vec::new(),
+                version: row.version,
             },
             traceparent: row.traceparent,
             at: row.at,

@@ -32,7 +32,7 @@ fn confirming() -> Attempt {
         asked_at: at(0),
         state: PaymentState::Confirming,
     };
-    Attempt { order, payment, refunds: Vec::new() }
+    Attempt { order, payment, refunds: Vec::new(), version: 0 }
 }
 
 fn seen(attempt: &Attempt, status: ProviderStatus) -> Evidence {
@@ -95,7 +95,7 @@ fn run(kinds: &[Kind]) -> (Attempt, Vec<Event>) {
     for kind in kinds {
         if let Ok(next) = settle(attempt.clone(), evidence(&attempt, *kind), at(30)) {
             events.extend(next.event);
-            attempt = Attempt { order: next.order, payment: next.payment, refunds: next.refunds };
+            attempt = Attempt { order: next.order, payment: next.payment, refunds: next.refunds, ..attempt };
         }
     }
     (attempt, events)

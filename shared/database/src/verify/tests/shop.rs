@@ -129,9 +129,9 @@ impl Shop {
         let attempt = self.begin_payment().await;
         let evidence = answer(&attempt);
         let settlement = domain::settle(attempt, evidence, Utc::now()).unwrap();
-        let after =
-            Attempt { order: settlement.order.clone(), payment: settlement.payment.clone(), refunds: Vec::new() };
-        let verdict = Verdict { from: "confirming", settlement, traceparent: None };
+        let (order, payment) = (settlement.order.clone(), settlement.payment.clone());
+        let after = Attempt { order, payment, refunds: Vec::new(), version: 1 };
+        let verdict = Verdict { from: "confirming", version: 0, settlement, traceparent: None };
         assert_eq!(settle(&self.db, &[verdict]).await.unwrap(), [true]);
         after
     }

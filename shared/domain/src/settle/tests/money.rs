@@ -47,7 +47,12 @@ fn after(attempt: Attempt, settlement: &Settlement) -> Attempt {
         refunds.retain(|known| known.id != refund.id);
         refunds.push(refund.clone());
     }
-    Attempt { order: settlement.order.clone(), payment: settlement.payment.clone(), refunds }
+    Attempt {
+        order: settlement.order.clone(),
+        payment: settlement.payment.clone(),
+        refunds,
+        version: attempt.version + 1,
+    }
 }
 
 fn learn(attempt: &mut Attempt, evidence: Evidence) -> Vec<Event> {
