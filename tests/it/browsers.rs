@@ -82,19 +82,25 @@ async fn every_answer_says_what_it_may_load() {
     let shop = OpenShop::open().await;
     let buyer = shop.visitor().await;
     let order = buyer.place_order(&[("mug", 1)]).await;
-    let sandbox = shop.sandbox_url();
-    let page = format!(
-        "default-src 'none'; script-src 'self' {sandbox}; frame-src {sandbox}; connect-src 'self' {sandbox}; \
-         style-src 'self' 'unsafe-inline'; img-src 'self' data: {sandbox}; form-action 'self' {sandbox}; \
-         frame-ancestors 'none'; base-uri 'none'"
-    );
+    let page = |script: &str, toss: &str, style: &str| {
+        let frames = if toss.is_empty() { " 'none'" } else { toss };
+        format!(
+            "default-src 'none'; script-src 'self'{script}; frame-src{frames}; connect-src 'self'{toss}; \
+             style-src 'self'{style}; img-src 'self' data: https:; form-action 'self'{toss}; \
+             frame-ancestors 'none'; base-uri 'none'"
+        )
+    };
+    let own = format!(" {}", shop.sandbox_url());
+    let (plain, widget) = (page("", "", ""), page(&own, &own, " 'unsafe-inline'"));
+    let with_widget = format!("/checkout/{}", shop.product("mug"));
     let nothing = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
     for path in pages(&shop, &order.id) {
         let answer = buyer.get(&path).await;
         let header = |name: &str| answer.headers().get(name).map_or("", |value| value.to_str().unwrap());
         let is_page = header("content-type").starts_with("text/html");
         assert_eq!(is_page, path == "/" || path.starts_with("/checkout"), "{path}");
-        let (policy, opener) = if is_page { (page.as_str(), "same-origin-allow-popups") } else { (nothing, "") };
+        let policy = if path == with_widget { &widget } else { &plain };
+        let (policy, opener) = if is_page { (policy.as_str(), "same-origin-allow-popups") } else { (nothing, "") };
         let cached = if path.starts_with("/assets/") { "public, max-age=3600" } else { "no-store" };
         let expected = [
             ("content-security-policy", policy),

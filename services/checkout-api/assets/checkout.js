@@ -2,17 +2,25 @@
 (async () => {
   "use strict";
   const form = document.getElementById("checkout");
-  if (!form) return;
-  const button = form.querySelector("button");
+  const button = form.querySelector("button[type=submit]");
   const problem = document.getElementById("problem");
   const price = Number(form.dataset.price);
   // One key for one visit: a second click repeats the request instead of making a second order.
   let attempt = crypto.randomUUID();
-  const say = (text) => { problem.textContent = text; };
+
+  const won = (amount) => `₩${amount.toLocaleString("en-US")}`;
+  const quantity = () => Math.max(1, Math.trunc(Number(form.quantity.value)) || 1);
+  const show = (name, text) => form.querySelectorAll(`[data-shows=${name}]`).forEach((at) => { at.textContent = text; });
+  // What is said comes from the page, by the code of what happened.
+  const say = (code) => {
+    const known = [...document.querySelectorAll("#messages [data-code]")];
+    const message = known.find((item) => item.dataset.code === code) ?? known.find((item) => item.dataset.code === "other");
+    problem.textContent = message.textContent;
+  };
+  const refusal = (code) => Object.assign(new Error(code), { code });
 
   const order = async () => {
-    const quantity = Number(form.quantity.value);
-    const body = { items: [{ productId: form.dataset.product, quantity }], expectedAmount: price * quantity };
+    const body = { items: [{ productId: form.dataset.product, quantity: quantity() }], expectedAmount: price * quantity() };
     if (form.email.value) body.customerEmail = form.email.value;
     const response = await fetch("/api/orders", {
       method: "POST",
@@ -20,15 +28,15 @@
       body: JSON.stringify(body),
     });
     const answer = await response.json();
-    if (!response.ok) throw new Error(answer.detail ?? answer.title);
+    if (!response.ok) throw refusal(answer.code);
     return answer;
   };
 
   let widgets;
-  const shown = async () => {
-    // The widget wants a customer before there is an order; the order's own key replaces it on paying.
-    widgets = TossPayments(form.dataset.clientKey).widgets({ customerKey: TossPayments.ANONYMOUS });
-    await widgets.setAmount({ currency: "KRW", value: price * Number(form.quantity.value) });
+  const amount = () => ({ currency: "KRW", value: price * quantity() });
+  const open = async () => {
+    widgets = TossPayments(form.dataset.clientKey).widgets({ customerKey: form.dataset.customerKey });
+    await widgets.setAmount(amount());
     await Promise.all([
       widgets.renderPaymentMethods({ selector: "#payment-method", variantKey: "DEFAULT" }),
       widgets.renderAgreement({ selector: "#agreement", variantKey: "AGREEMENT" }),
@@ -36,29 +44,31 @@
     button.disabled = false;
   };
 
-  form.addEventListener("input", () => { attempt = crypto.randomUUID(); });
+  form.addEventListener("input", () => {
+    attempt = crypto.randomUUID();
+    show("quantity", quantity());
+    show("total", won(price * quantity()));
+    widgets?.setAmount(amount());
+  });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     button.disabled = true;
-    say("");
+    problem.textContent = "";
     try {
       const made = await order();
-      if (made.status === "confirming") {
-        say(form.dataset.checking);
-        return;
-      }
+      if (made.status === "confirming") throw refusal("confirming");
       await widgets.setAmount({ currency: made.currency, value: made.amount });
       const { orderId, orderName, successUrl, failUrl } = made;
       await widgets.requestPayment({ orderId, orderName, successUrl, failUrl });
     } catch (error) {
-      say(`${form.dataset.problem} ${error.message ?? ""}`);
+      say(error.code);
     }
     button.disabled = false;
   });
 
   try {
-    await shown();
+    await open();
   } catch (error) {
-    say(`${form.dataset.problem} ${error.message ?? ""}`);
+    say(error.code);
   }
 })();

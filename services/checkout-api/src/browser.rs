@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use service::{Problem, says_json};
 use tracing::warn;
 
+use crate::pages::HoldsWidget;
 use crate::settings::Settings;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -34,7 +35,9 @@ pub(crate) struct Rules {
     /// Whose scripts may change anything.
     origin: String,
     https: bool,
-    page_policy: Option<HeaderValue>,
+    pages: Option<HeaderValue>,
+    /// For pages that hold the payment widget.
+    widget_pages: Option<HeaderValue>,
 }
 
 impl Rules {
@@ -43,7 +46,8 @@ impl Rules {
             origin: origin(&settings.public_url),
             https: settings.public_url.starts_with("https://"),
             // An address that cannot stand in a header: pages keep the policy of the API, which allows nothing.
-            page_policy: HeaderValue::try_from(page_policy(&settings.toss_sdk_url)).ok(),
+            pages: HeaderValue::try_from(policy(None)).ok(),
+            widget_pages: HeaderValue::try_from(policy(Some(&settings.toss_sdk_url))).ok(),
         }
     }
 
@@ -72,11 +76,13 @@ async fn guard(State(rules): State<Arc<Rules>>, request: Request, next: Next) ->
     }
     let mut response = next.run(request).await;
     let page = is_page(response.headers());
+    let holds_widget = response.extensions().get::<HoldsWidget>().is_some();
     let headers = response.headers_mut();
     if rules.https {
         headers.insert(STRICT_TRANSPORT_SECURITY, A_YEAR_OF_HTTPS);
     }
-    if let Some(policy) = rules.page_policy.clone().filter(|_| page) {
+    let policy = if holds_widget { &rules.widget_pages } else { &rules.pages };
+    if let Some(policy) = policy.clone().filter(|_| page) {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
         headers.insert(OPENER_POLICY, POPUPS_REPORT_BACK);
     }
@@ -87,22 +93,28 @@ fn is_page(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
 }
 
-/// What a page of the shop may load and talk to: itself and the payment widget. There are no inline scripts.
-fn page_policy(sdk_url: &str) -> String {
-    let sdk = origin(sdk_url);
-    let toss = format!("https://*.{TOSS_DOMAIN}");
-    let host = sdk_url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
-    let widget = if host.ends_with(&format!(".{TOSS_DOMAIN}")) { &toss } else { &sdk };
+/// What a page of the shop may load and talk to: itself, and the payment widget where there is one. Pictures of
+/// products may come from anywhere, since that is where shops have them. There are no inline scripts, so no nonces.
+fn policy(sdk_url: Option<&str>) -> String {
+    let (mut script, mut toss, mut style) = (String::new(), String::new(), "");
+    if let Some(url) = sdk_url {
+        let host = url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
+        script = format!(" {}", origin(url));
+        let all_of_toss = host.ends_with(&format!(".{TOSS_DOMAIN}"));
+        toss = if all_of_toss { format!(" https://*.{TOSS_DOMAIN}") } else { script.clone() };
+        style = " 'unsafe-inline'"; // the widget's script styles the frames that it adds
+    }
+    let frames = if toss.is_empty() { " 'none'" } else { &toss };
     [
-        "default-src 'none'".to_owned(),
-        format!("script-src 'self' {sdk}"),
-        format!("frame-src {widget}"),
-        format!("connect-src 'self' {widget}"),
-        "style-src 'self' 'unsafe-inline'".to_owned(), // the widget's script styles the frames that it adds
-        format!("img-src 'self' data: {widget}"),
-        format!("form-action 'self' {widget}"),
-        "frame-ancestors 'none'".to_owned(),
-        "base-uri 'none'".to_owned(),
+        "default-src 'none'",
+        &format!("script-src 'self'{script}"),
+        &format!("frame-src{frames}"),
+        &format!("connect-src 'self'{toss}"),
+        &format!("style-src 'self'{style}"),
+        "img-src 'self' data: https:",
+        &format!("form-action 'self'{toss}"),
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
     ]
     .join("; ")
 }
@@ -121,7 +133,7 @@ mod tests {
     use super::*;
 
     fn rules() -> Rules {
-        Rules { origin: "https://shop.example".to_owned(), https: true, page_policy: None }
+        Rules { origin: "https://shop.example".to_owned(), https: true, pages: None, widget_pages: None }
     }
 
     fn allowed(pairs: &[(&'static str, &'static str)]) -> bool {
@@ -157,12 +169,19 @@ mod tests {
 
     #[test]
     fn scripts_come_from_the_widgets_host_alone() {
-        let real = page_policy("https://js.tosspayments.com/v2/standard");
+        let real = policy(Some("https://js.tosspayments.com/v2/standard"));
         assert!(real.contains("script-src 'self' https://js.tosspayments.com;"), "{real}");
         assert!(real.contains("frame-src https://*.tosspayments.com;"), "{real}");
-        let sandbox = page_policy("http://127.0.0.1:8090/toss/v2/standard");
+        let sandbox = policy(Some("http://127.0.0.1:8090/toss/v2/standard"));
         assert!(sandbox.contains("script-src 'self' http://127.0.0.1:8090;"), "{sandbox}");
         assert!(!sandbox.contains("tosspayments"), "{sandbox}");
-        assert!(!page_policy("https://js.eviltosspayments.com/v2").contains("*.tosspayments.com"));
+        assert!(!policy(Some("https://js.eviltosspayments.com/v2")).contains("*.tosspayments.com"));
+    }
+
+    #[test]
+    fn a_page_without_the_widget_loads_nothing_of_it() {
+        let plain = policy(None);
+        assert!(plain.contains("script-src 'self';") && plain.contains("frame-src 'none';"), "{plain}");
+        assert!(plain.contains("style-src 'self';"), "{plain}");
     }
 }

@@ -32,10 +32,17 @@ pub use webhooks::Webhooks;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn;
+use axum::routing::any;
+use service::Problem;
 
-/// Every route of the storefront and its API the rules for browsers and how often who may ask, without the layers that `service` puts around them.
+/// Every route of the storefront and its API, the rules for browsers and how often who may ask, without the layers that
+/// `service` puts around them.
 pub fn router(app: App) -> Router {
     let (rules, pace) = (Arc::clone(&app.rules), Arc::clone(&app.pace));
     let routes = Router::new().merge(routes::router()).merge(pages::router()).with_state(app);
-    browser::guarded(pace::limited(routes, pace), rules)
+    // A route and no fallback, so that the layers below are around it too.
+    let routes = routes.route("/{*nothing}", any(async || Problem::not_found()));
+    let routes = pace::limited(routes, pace).layer(from_fn(pages::explained));
+    browser::guarded(routes, rules)
 }

@@ -32,13 +32,6 @@ pub(crate) struct Guest {
 #[derive(Debug)]
 pub(crate) struct NewCookie(Option<HeaderValue>);
 
-impl NewCookie {
-    /// For pages that nobody's first visit is worth a session of.
-    pub(crate) const fn none() -> Self {
-        Self(None)
-    }
-}
-
 impl FromRequestParts<App> for Visitor {
     type Rejection = Problem;
 

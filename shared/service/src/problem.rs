@@ -19,6 +19,9 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// What every problem is sent as.
+    pub const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+
     /// A problem that clients tell apart by `code`, a word that never changes.
     pub fn new(status: StatusCode, code: &'static str, title: impl Into<Cow<'static, str>>) -> Self {
         Self::titled(status, title.into()).with("type", format!("urn:jumun:problem:{code}")).with("code", code)
@@ -82,9 +85,8 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let content_type = HeaderValue::from_static("application/problem+json");
         let body = Value::Object(self.members).to_string();
-        let mut response = (self.status, [(CONTENT_TYPE, content_type)], body).into_response();
+        let mut response = (self.status, [(CONTENT_TYPE, Self::CONTENT_TYPE)], body).into_response();
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }

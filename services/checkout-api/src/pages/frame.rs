@@ -1,0 +1,98 @@
+//! What surrounds every page: its language, its header, and where its own address is needed.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use chrono::{DateTime, Utc};
+use domain::Won;
+use http::request::Parts;
+use http::{HeaderMap, Uri};
+
+use super::assets;
+use crate::language::{Language, Text, won};
+
+/// What `base.html` needs. Every page has one, called `frame`.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) language: Language,
+    /// The page's own address without its language, for the switch.
+    here: String,
+    /// The language that the address asks for, if it does: to be remembered.
+    pub(super) switched: Option<String>,
+}
+
+impl Frame {
+    pub(super) fn of(uri: &Uri, headers: &HeaderMap) -> Self {
+        let query = uri.query().unwrap_or_default().split('&');
+        let mut here = format!("{}?", uri.path());
+        for pair in query.filter(|pair| !pair.is_empty() && !pair.starts_with("lang=")) {
+            here.push_str(pair);
+            here.push('&');
+        }
+        let remember = |language: Language| format!("lang={}; Path=/; SameSite=Lax; Max-Age=31536000", language.tag());
+        Self { language: Language::of(uri, headers), here, switched: Language::switched(uri).map(remember) }
+    }
+
+    /// The message of that key.
+    pub(crate) fn say(&self, key: &'static str) -> Text {
+        self.language.say(key)
+    }
+
+    /// What the shop itself calls a thing in two languages.
+    pub(crate) fn pick<'a>(&self, korean: &'a str, english: &'a str) -> &'a str {
+        match self.language {
+            Language::Korean => korean,
+            Language::English => english,
+        }
+    }
+
+    /// `₩39,000`
+    #[expect(clippy::unused_self, reason = "templates know the frame only")]
+    pub(crate) fn won(&self, amount: Won) -> String {
+        won(amount)
+    }
+
+    /// A moment, in Korea's time.
+    pub(crate) fn moment(&self, at: DateTime<Utc>) -> Text {
+        self.language.moment(at)
+    }
+
+    /// The address of a file of ours.
+    #[expect(clippy::unused_self, reason = "templates know the frame only")]
+    pub(crate) fn asset(&self, name: &str) -> String {
+        assets::address(name)
+    }
+
+    /// This page in the language of that tag.
+    pub(crate) fn switch(&self, tag: &str) -> String {
+        format!("{}lang={tag}", self.here)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Frame {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.uri, &parts.headers))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_switch_keeps_the_rest_of_the_address() {
+        let switch = |uri: &str| Frame::of(&uri.parse().unwrap(), &HeaderMap::new()).switch("en");
+        assert_eq!(switch("/"), "/?lang=en");
+        assert_eq!(switch("/checkout/success?orderId=1&lang=ko"), "/checkout/success?orderId=1&lang=en");
+    }
+
+    #[test]
+    fn only_a_choice_is_remembered() {
+        let remembered = |uri: &str| Frame::of(&uri.parse().unwrap(), &HeaderMap::new()).switched;
+        assert_eq!(remembered("/"), None);
+        assert_eq!(remembered("/?lang=xx"), None);
+        assert!(remembered("/?lang=en").unwrap().starts_with("lang=en; Path=/;"));
+    }
+}
