@@ -13,4 +13,4 @@ pub use change::{Change, Difference};
 pub use grants::grants;
 pub use options::Options;
 pub use setup::{Setup, SetupError};
-pub use wanted::{PushIdentity, Wanted};
+pub use wanted::Wanted;

@@ -11,7 +11,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
     let wanted = options.wanted()?;
     let access = wanted.access.clone();
-    let service_account = wanted.identity.as_ref().map(|it| it.service_account.clone());
+    let service_account = wanted.service_account.clone();
     let setup = Setup::new(wanted).await?;
     let changes = setup.survey().await?;
 

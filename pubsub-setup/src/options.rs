@@ -5,7 +5,7 @@ use clap::Parser;
 use messaging::google::Access;
 use messaging::topology::Worker;
 
-use crate::wanted::{PushIdentity, Wanted};
+use crate::wanted::Wanted;
 
 /// Creates or updates topics and push subscriptions on Google Cloud Pub/Sub. Running it again changes nothing.
 ///
@@ -28,9 +28,6 @@ pub struct Options {
     /// Service account that the pushes come from
     #[arg(long, env = "PUSH_SERVICE_ACCOUNT")]
     service_account: Option<String>,
-    /// Audience of all tokens, instead of each worker's endpoint
-    #[arg(long, env = "PUSH_AUDIENCE")]
-    audience: Option<String>,
     /// host:port of Google's emulator
     #[arg(long, env = "PUBSUB_EMULATOR_HOST")]
     emulator: Option<String>,
@@ -62,9 +59,12 @@ impl Options {
                 ensure!(url.starts_with("https://"), "{url}: Pub/Sub pushes to https:// only");
             }
         }
-        let audience = set(&self.audience);
-        let identity = service_account.map(|service_account| PushIdentity { service_account, audience });
-        Ok(Wanted { access: Access { project: self.project.clone(), emulator }, workers, identity, policy: None })
+        Ok(Wanted {
+            access: Access { project: self.project.clone(), emulator },
+            workers,
+            service_account,
+            policy: None,
+        })
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
         assert!(wanted("https", &[]).unwrap_err().to_string().contains("--service-account"));
         assert!(wanted("https", &["--service-account="]).is_err());
         assert!(wanted("http", &[account]).unwrap_err().to_string().contains("https"));
-        assert!(wanted("http", &["--emulator=127.0.0.1:8085"]).unwrap().identity.is_none());
+        assert!(wanted("http", &["--emulator=127.0.0.1:8085"]).unwrap().service_account.is_none());
         assert!(wanted("https", &[account, "--check", "--dry-run"]).is_err());
     }
 }

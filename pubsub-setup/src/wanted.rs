@@ -14,19 +14,11 @@ pub struct Wanted {
     pub access: Access,
     /// Each worker's base address.
     pub workers: HashMap<Worker, String>,
-    /// Who the pushes come from. `None`: nobody says, which only the emulator's workers may take.
-    pub identity: Option<PushIdentity>,
+    /// The service account of the project, by its e-mail address, that the pushes come from. Their tokens are each for one
+    /// subscription: its full name is the audience. `None`: there are none, which only workers on loopback may take.
+    pub service_account: Option<String>,
     /// In place of the topology's policies: tests cannot wait as long.
     pub policy: Option<Policy>,
-}
-
-/// Who signs the pushes, and for whom.
-#[derive(Debug, Clone)]
-pub struct PushIdentity {
-    /// The e-mail address of a service account of the project.
-    pub service_account: String,
-    /// The audience of all tokens. `None`: each worker's is the address of its endpoint.
-    pub audience: Option<String>,
 }
 
 impl Wanted {
@@ -49,7 +41,7 @@ impl Wanted {
         Subscription::new()
             .set_name(of.resource(&self.access.project))
             .set_topic(self.access.topic(of.topic))
-            .set_push_config(self.push_config(format!("{}{}", worker.trim_end_matches('/'), of.path)))
+            .set_push_config(self.push_config(of, worker))
             .set_ack_deadline_seconds(i32::try_from(policy.ack_deadline.as_secs()).unwrap_or(i32::MAX))
             .set_message_retention_duration(duration(policy.retention))
             // By default a subscription that nobody uses for 31 days is deleted, and with it what is published later.
@@ -58,13 +50,12 @@ impl Wanted {
             .set_or_clear_retry_policy(self.retry_policy(&policy))
     }
 
-    fn push_config(&self, endpoint: String) -> PushConfig {
-        let config = PushConfig::new();
-        let Some(identity) = &self.identity else { return config.set_push_endpoint(endpoint) };
-        let token = OidcToken::new()
-            .set_service_account_email(&identity.service_account)
-            .set_audience(identity.audience.as_ref().unwrap_or(&endpoint));
-        config.set_oidc_token(token).set_push_endpoint(endpoint)
+    fn push_config(&self, of: &topology::Subscription, worker: &str) -> PushConfig {
+        let endpoint = format!("{}{}", worker.trim_end_matches('/'), of.path);
+        let config = PushConfig::new().set_push_endpoint(endpoint);
+        let Some(service_account) = &self.service_account else { return config };
+        let token = OidcToken::new().set_service_account_email(service_account);
+        config.set_oidc_token(token.set_audience(of.resource(&self.access.project)))
     }
 
     /// Google's emulator stops retrying a subscription for good when two of its messages fail together under a retry
@@ -85,37 +76,37 @@ fn duration(time: Duration) -> wkt::Duration {
 mod tests {
     use super::*;
 
-    fn wanted(emulator: Option<&str>, audience: Option<&str>) -> Vec<Subscription> {
+    fn wanted(emulator: Option<&str>) -> Vec<Subscription> {
         let wanted = Wanted {
             access: Access { project: "shop".into(), emulator: emulator.map(Into::into) },
             workers: HashMap::from(Worker::ALL.map(|it| (it, format!("https://{}.shop.example/", it.name())))),
-            identity: Some(PushIdentity { service_account: "pusher".into(), audience: audience.map(Into::into) }),
+            service_account: Some("pusher".into()),
             policy: None,
         };
         wanted.subscriptions().collect()
     }
 
     #[test]
-    fn each_workers_tokens_are_for_its_endpoint_unless_told_otherwise() {
-        let endpoint = "https://stock-worker.shop.example/api/checkout/stock";
-        for (told, audience) in [(None, endpoint), (Some("us"), "us")] {
-            let stock = &wanted(None, told)[0];
-            assert_eq!(stock.name, "projects/shop/subscriptions/checkout-stock");
-            let push = stock.push_config.as_ref().unwrap();
-            let token = push.oidc_token().unwrap();
-            assert_eq!((push.push_endpoint.as_str(), token.audience.as_str()), (endpoint, audience));
+    fn each_subscription_has_an_endpoint_and_tokens_for_itself_alone() {
+        for subscription in wanted(None) {
+            let audience = &subscription.push_config.as_ref().unwrap().oidc_token().unwrap().audience;
+            assert_eq!(audience, &subscription.name);
         }
+        let stock = &wanted(None)[0];
+        assert_eq!(stock.name, "projects/shop/subscriptions/checkout-stock");
+        let endpoint = &stock.push_config.as_ref().unwrap().push_endpoint;
+        assert_eq!(endpoint, "https://stock-worker.shop.example/api/checkout/stock");
     }
 
     #[test]
     fn only_the_real_service_is_given_a_retry_policy() {
-        assert!(wanted(None, None).iter().all(|it| it.retry_policy.is_some()));
-        assert!(wanted(Some("127.0.0.1:8085"), None).iter().all(|it| it.retry_policy.is_none()));
+        assert!(wanted(None).iter().all(|it| it.retry_policy.is_some()));
+        assert!(wanted(Some("127.0.0.1:8085")).iter().all(|it| it.retry_policy.is_none()));
     }
 
     #[test]
     fn only_dead_letters_are_never_given_up() {
-        for subscription in wanted(None, None) {
+        for subscription in wanted(None) {
             let given_up = subscription.dead_letter_policy.is_some();
             assert_eq!(given_up, !subscription.topic.ends_with("/dead-letter"), "{}", subscription.name);
         }
@@ -124,7 +115,7 @@ mod tests {
     #[test]
     fn a_worker_without_an_address_has_no_subscription() {
         let access = Access { project: "shop".into(), emulator: None };
-        let nobody = Wanted { access, workers: HashMap::new(), identity: None, policy: None };
+        let nobody = Wanted { access, workers: HashMap::new(), service_account: None, policy: None };
         assert_eq!((nobody.subscriptions().count(), nobody.topics().count()), (0, 4));
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use messaging::google::Access;
 use messaging::push::{PushAuth, Sender};
-use messaging::topology::{Policy, SUBSCRIPTIONS, Worker};
-use pubsub_setup::{PushIdentity, Setup, Wanted};
+use messaging::topology::{Policy, Worker};
+use pubsub_setup::{Setup, Wanted};
 use tokio_util::sync::CancellationToken;
 
 use crate::emulator::Emulator;
@@ -29,26 +29,21 @@ pub struct Google {
 impl Google {
     pub(crate) async fn start(emulator: Arc<Emulator>, stop: &CancellationToken) -> Self {
         let (listener, url) = crate::listen().await;
-        let relay = SigningRelay::new(url);
+        let relay = SigningRelay::new(url, &emulator.host());
         crate::spawn(listener, relay.router(), stop);
         let project = format!("shop-{}", uuid::Uuid::new_v4().simple());
         let access = Access { project, emulator: Some(emulator.host()) };
         Self { emulator, relay, access }
     }
 
-    /// The audience of a worker's tokens: its endpoint, as the emulator knows it.
-    pub fn audience(&self, worker: Worker) -> String {
-        let subscription = SUBSCRIPTIONS.iter().find(|it| it.worker == worker).expect("a subscription");
-        format!("{}{}", self.relay.url(worker), subscription.path)
+    /// Its project on the emulator.
+    pub fn project(&self) -> &str {
+        &self.access.project
     }
 
-    pub(crate) fn auth(&self, worker: Worker) -> PushAuth {
-        let sender = Sender {
-            service_account: PUSHER.to_owned(),
-            audience: self.audience(worker),
-            jwks_url: self.relay.jwks_url(),
-        };
-        PushAuth::oidc(sender).expect("a verifier")
+    pub(crate) fn auth(&self) -> PushAuth {
+        let sender = Sender { service_account: PUSHER.to_owned(), jwks_url: self.relay.jwks_url() };
+        PushAuth::google(self.project(), sender).expect("a verifier")
     }
 
     pub(crate) fn settings(&self) -> [(&'static str, String); 3] {
@@ -64,7 +59,7 @@ impl Google {
         let wanted = Wanted {
             access: self.access.clone(),
             workers: HashMap::from(Worker::ALL.map(|it| (it, self.relay.url(it)))),
-            identity: Some(PushIdentity { service_account: PUSHER.to_owned(), audience: None }),
+            service_account: Some(PUSHER.to_owned()),
             policy: Some(IMPATIENT),
         };
         let setup = Setup::new(wanted).await.expect("a client");

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
-use messaging::push::{PushAuth, Sender};
-use messaging::topology::{SUBSCRIPTIONS, Worker};
+use messaging::embedded::PROJECT;
+use messaging::push::{PushAuth, PushKey, Sender};
+use messaging::topology::{Subscription, Worker};
 use reqwest::Client;
 use sqlx::PgPool;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -21,14 +22,29 @@ pub struct Guarded {
     pub db: PgPool,
     /// Google's keys.
     pub keys: Arc<KeyRing>,
-    endpoints: HashMap<Worker, String>,
+    /// The project of their subscriptions.
+    pub project: &'static str,
+    workers: HashMap<Worker, String>,
     key_server: CancellationToken,
     _stop: DropGuard,
 }
 
 impl Guarded {
-    /// Starts workers and key server.
-    pub async fn open() -> Self {
+    /// Starts workers that believe Google, and a key server.
+    pub async fn by_google() -> Self {
+        Self::open("guarded-shop", |jwks_url| {
+            let sender = Sender { service_account: PUSHER.to_owned(), jwks_url };
+            PushAuth::google("guarded-shop", sender).expect("a verifier")
+        })
+        .await
+    }
+
+    /// Starts workers that believe the broker who has this key.
+    pub async fn by_key(key: &PushKey) -> Self {
+        Self::open(PROJECT, |_| PushAuth::embedded(key)).await
+    }
+
+    async fn open(project: &'static str, auth: impl Fn(String) -> PushAuth) -> Self {
         let (db, _) = postgres::fresh_url(&database::MIGRATOR).await;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let keys = Arc::new(KeyRing::default());
@@ -38,14 +54,9 @@ impl Guarded {
         let certs = Router::new().route("/certs", get(async move || ring.publish()));
         crate::spawn(listener, certs, &key_server);
 
-        let mut endpoints = HashMap::new();
+        let mut workers = HashMap::new();
         for worker in Worker::ALL {
-            let sender = Sender {
-                service_account: PUSHER.to_owned(),
-                audience: Self::audience(worker),
-                jwks_url: format!("{key_url}/certs"),
-            };
-            let auth = PushAuth::oidc(sender).expect("a verifier");
+            let auth = auth(format!("{key_url}/certs"));
             let router = match worker {
                 Worker::Stock => stock_worker::router(stock_worker::App::new(db.clone(), auth, &tasks)),
                 Worker::Push => push_worker::router(push_worker::App::new(db.clone(), auth, Arc::default(), &tasks)),
@@ -53,15 +64,9 @@ impl Guarded {
             };
             let (listener, url) = crate::listen().await;
             crate::spawn(listener, router, &stop);
-            let subscription = SUBSCRIPTIONS.iter().find(|it| it.worker == worker).expect("a subscription");
-            endpoints.insert(worker, format!("{url}{}", subscription.path));
+            workers.insert(worker, url);
         }
-        Self { db, keys, endpoints, key_server, _stop: stop.drop_guard() }
-    }
-
-    /// The audience of a worker's tokens.
-    pub fn audience(worker: Worker) -> String {
-        format!("https://{}.shop.example", worker.name())
+        Self { db, keys, project, workers, key_server, _stop: stop.drop_guard() }
     }
 
     /// Nobody answers any more where the keys are.
@@ -70,12 +75,17 @@ impl Guarded {
         tokio::task::yield_now().await;
     }
 
-    /// Pushes a message of no known event to a worker, and returns the status of the answer.
-    pub async fn push(&self, worker: Worker, authorization: Option<&str>) -> u16 {
-        let subscription = SUBSCRIPTIONS.iter().find(|it| it.worker == worker).expect("a subscription");
+    /// Pushes a message of no known event to a subscription's worker, and returns the status of the answer.
+    pub async fn push(&self, subscription: &Subscription, authorization: Option<&str>) -> u16 {
+        self.push_as(self.project, subscription, authorization).await
+    }
+
+    /// The same, as if the subscription were of this project.
+    pub async fn push_as(&self, project: &str, subscription: &Subscription, authorization: Option<&str>) -> u16 {
         let push = Push::message(subscription.name, &uuid::Uuid::new_v4().to_string(), b"{}");
         let client = Client::builder().no_proxy().build().expect("a client");
-        let request = client.post(&self.endpoints[&worker]).body(push.body().to_owned());
+        let endpoint = format!("{}{}", self.workers[&subscription.worker], subscription.path);
+        let request = client.post(endpoint).body(push.body(project));
         let request = match authorization {
             Some(value) => request.header("authorization", value),
             None => request,

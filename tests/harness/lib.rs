@@ -30,6 +30,7 @@ use database::products::NewProduct;
 use database::verify::{self, BookEntry};
 use domain::{OrderId, PaymentId, ProductId, Won};
 use fcm::{Fcm, FcmSettings, ServiceAccount};
+use messaging::embedded::PROJECT;
 use messaging::push::PushAuth;
 use messaging::topology::{Policy, SUBSCRIPTIONS, Worker};
 use push_worker::{Backoff, Sending};
@@ -132,19 +133,19 @@ impl OpenShop {
             Some(emulator) => Some(Google::start(emulator, &stop).await),
             None => None,
         };
-        let auth = |worker| google.as_ref().map_or(PushAuth::Loopback, |it| it.auth(worker));
+        let auth = || google.as_ref().map_or_else(|| PushAuth::loopback(PROJECT), Google::auth);
 
-        let stock = stock_worker::App::new(db.clone(), auth(Worker::Stock), &tasks);
+        let stock = stock_worker::App::new(db.clone(), auth(), &tasks);
         let stock = Running::start(stock_worker::router(stock), &stop).await;
 
         let account = ServiceAccount::from_json(&sandbox.service_account_json()).expect("a service account");
         let settings = FcmSettings { base_url: format!("{sandbox_url}/fcm"), ..FcmSettings::new(account) };
         let fcm = Arc::new(Fcm::new(settings).expect("an FCM client"));
-        let push = push_worker::App::new(db.clone(), auth(Worker::Push), Arc::default(), &tasks);
+        let push = push_worker::App::new(db.clone(), auth(), Arc::default(), &tasks);
         let sender = push_worker::Sender::new(db.clone(), fcm, sending(), &tasks);
         let push = Running::start(push_worker::router(push), &stop).await;
 
-        let letters = dead_letter_worker::App::new(db.clone(), auth(Worker::DeadLetter));
+        let letters = dead_letter_worker::App::new(db.clone(), auth());
         let letters = Running::start(dead_letter_worker::router(letters), &stop).await;
 
         let (listener, url) = listen().await;
@@ -216,6 +217,11 @@ impl Shop {
     /// What it has on Google's emulator, if it is there.
     pub fn google(&self) -> Option<&Google> {
         self.google.as_ref()
+    }
+
+    /// The project in its subscriptions' full names.
+    pub fn project(&self) -> &str {
+        self.google.as_ref().map_or(PROJECT, Google::project)
     }
 
     /// Where a worker listens.

@@ -85,8 +85,9 @@ impl Addresses {
                     ("FCM_BASE_URL", format!("{}/fcm", self.sandbox)),
                     ("FCM_SERVICE_ACCOUNT", self.fcm_account.clone()),
                     ("PUSH_POLL", "50ms".to_owned()),
+                    ("PUSH_AUTH", "loopback".to_owned()),
                 ];
-                (worker.name(), environment)
+                (worker.name(), [environment, self.engine.clone()].concat())
             }
         };
         environment.extend([("ROLE", name.to_owned()), ("LOG_LEVEL", "error".to_owned())]);

@@ -14,29 +14,26 @@ use crate::{Placed, Shop};
 #[derive(Clone)]
 pub struct Push {
     subscription: String,
-    body: Vec<u8>,
+    content: Content,
+}
+
+#[derive(Clone)]
+enum Content {
+    Raw(Vec<u8>),
+    Message { id: String, event: String, data: Vec<u8> },
 }
 
 impl Push {
     /// Any body at all.
     pub fn raw(subscription: &str, body: Vec<u8>) -> Self {
-        Self { subscription: subscription.to_owned(), body }
+        Self { subscription: subscription.to_owned(), content: Content::Raw(body) }
     }
 
     /// A well-formed push of a message with this event id and data.
     pub fn message(subscription: &str, event_id: &str, data: &[u8]) -> Self {
-        let attributes = BTreeMap::from([(CE_ID, event_id)]);
-        let resource = format!("projects/{PROJECT}/subscriptions/{subscription}");
-        let message_id = uuid::Uuid::new_v4().to_string();
-        let push = Outgoing {
-            subscription: &resource,
-            message_id: &message_id,
-            publish_time: Utc::now(),
-            data,
-            attributes: &attributes,
-            delivery_attempt: Some(1),
-        };
-        Self::raw(subscription, push.encode().expect("an envelope"))
+        let id = uuid::Uuid::new_v4().to_string();
+        let content = Content::Message { id, event: event_id.to_owned(), data: data.to_owned() };
+        Self { subscription: subscription.to_owned(), content }
     }
 
     /// The push of the event that an order announced.
@@ -51,34 +48,45 @@ impl Push {
         Self::message(subscription, &id.to_string(), data.as_bytes())
     }
 
-    /// What is sent.
-    pub fn body(&self) -> &[u8] {
-        &self.body
+    /// What is sent for a subscription of this project.
+    pub fn body(&self, project: &str) -> Vec<u8> {
+        let (message_id, event, data) = match &self.content {
+            Content::Raw(body) => return body.clone(),
+            Content::Message { id, event, data } => (id, event, data),
+        };
+        let push = Outgoing {
+            subscription: &format!("projects/{project}/subscriptions/{}", self.subscription),
+            message_id,
+            publish_time: Utc::now(),
+            data,
+            attributes: &BTreeMap::from([(CE_ID, event)]),
+            delivery_attempt: Some(1),
+        };
+        push.encode().expect("an envelope")
     }
 
     /// Delivers it, and returns the status of the answer.
     pub async fn deliver(&self, shop: &Shop) -> u16 {
-        let worker = self.known().worker;
-        let request = self.request(shop.worker_url(worker));
+        let request = self.request(shop.worker_url(self.known().worker), shop.project());
         let request = match shop.google() {
-            Some(google) => request.bearer_auth(google.relay.keys().token(&google.audience(worker))),
+            Some(google) => request.bearer_auth(google.relay.keys().token(&self.known().resource(google.project()))),
             None => request,
         };
         request.send().await.expect("an answer").status().as_u16()
     }
 
-    /// Delivers it to a worker that may die of it.
+    /// Delivers it to a worker of an embedded shop that may die of it.
     ///
     /// # Errors
     /// When no answer comes back.
     pub async fn try_deliver(&self, worker_url: &str) -> reqwest::Result<u16> {
-        Ok(self.request(worker_url).send().await?.status().as_u16())
+        Ok(self.request(worker_url, PROJECT).send().await?.status().as_u16())
     }
 
-    fn request(&self, worker_url: &str) -> RequestBuilder {
+    fn request(&self, worker_url: &str, project: &str) -> RequestBuilder {
         let client = Client::builder().no_proxy().build().expect("a client");
         let request = client.post(format!("{worker_url}{}", self.known().path));
-        request.header("content-type", "application/json").body(self.body.clone())
+        request.header("content-type", "application/json").body(self.body(project))
     }
 
     /// A subscription that we do not have is pushed to where ours go.

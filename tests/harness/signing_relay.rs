@@ -51,6 +51,10 @@ pub struct SigningRelay(Arc<Inner>);
 
 struct Inner {
     url: String,
+    /// Where the emulator tells what a subscription is like.
+    emulator: String,
+    /// What the subscriptions' tokens are for, as far as it was asked.
+    audiences: tokio::sync::Mutex<HashMap<String, String>>,
     keys: KeyRing,
     client: Client,
     workers: OnceLock<HashMap<&'static str, String>>,
@@ -61,9 +65,11 @@ struct Inner {
 
 impl SigningRelay {
     /// A relay that is reached at `url`.
-    pub(crate) fn new(url: String) -> Self {
+    pub(crate) fn new(url: String, emulator: &str) -> Self {
         Self(Arc::new(Inner {
             url,
+            emulator: format!("http://{emulator}/v1"),
+            audiences: tokio::sync::Mutex::default(),
             keys: KeyRing::default(),
             client: Client::builder().no_proxy().build().expect("a client"),
             workers: OnceLock::new(),
@@ -139,6 +145,7 @@ async fn push(State(relay): State<SigningRelay>, uri: Uri, body: Bytes) -> Statu
 
 /// A push request of the emulator.
 struct Pushed {
+    resource: String,
     subscription: String,
     message_id: String,
     event: Option<String>,
@@ -152,6 +159,7 @@ impl Pushed {
         let resource = text(&body["subscription"]).expect("a subscription");
         Self {
             subscription: resource.rsplit('/').next().unwrap_or_default().to_owned(),
+            resource,
             message_id: text(&body["message"]["messageId"]).expect("a message id"),
             event: text(&body["message"]["attributes"][CE_ID]),
             body,
@@ -168,8 +176,22 @@ impl Inner {
             body["deliveryAttempt"] = number.into();
         }
         let worker = &self.workers.get().expect("connected workers")[worker];
-        let token = self.keys.token(&format!("{}{}", self.url, uri.path()));
-        let answer = self.client.post(format!("{worker}/{path}")).bearer_auth(token).json(&body).send().await;
-        answer.map_or(StatusCode::BAD_GATEWAY, |answer| answer.status())
+        let answer = async {
+            let token = self.keys.token(&self.audience(&request.resource).await?);
+            self.client.post(format!("{worker}/{path}")).bearer_auth(token).json(&body).send().await
+        };
+        answer.await.map_or(StatusCode::BAD_GATEWAY, |answer| answer.status())
+    }
+
+    /// What a subscription was set up to have its tokens made for.
+    async fn audience(&self, resource: &str) -> reqwest::Result<String> {
+        let mut known = self.audiences.lock().await;
+        if let Some(audience) = known.get(resource) {
+            return Ok(audience.clone());
+        }
+        let subscription = self.client.get(format!("{}/{resource}", self.emulator)).send().await?;
+        let subscription: Value = subscription.error_for_status()?.json().await?;
+        let audience = subscription["pushConfig"]["oidcToken"]["audience"].as_str().expect("an audience").to_owned();
+        Ok(known.entry(resource.to_owned()).or_insert(audience).clone())
     }
 }

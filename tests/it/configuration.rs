@@ -71,7 +71,7 @@ fn table() -> String {
 
 fn example() -> String {
     let mut example = "\
-# Every variable that Jumun reads, with its default. None has to be set for development. A secret may be read from a file
+# Every variable that Jumun reads, with its default. None has to be set for `jumun up`. A secret may be read from a file
 # instead: NAME_FILE names it. Who reads what: api, stock, push and letters are the four services, setup is pubsub-setup.
 "
     .to_owned();

@@ -183,7 +183,9 @@ fn everybody_is_found_where_they_listen() {
     let emulator = &compose.services["emulator"];
     let host = emulator.command.iter().find_map(|it| it.strip_prefix("--host-port=")).unwrap();
     let project = emulator.command.iter().find_map(|it| it.strip_prefix("--project=")).unwrap();
-    for service in compose.services.values().filter(|it| it.environment.contains_key("PUBSUB_EMULATOR_HOST")) {
+    let worker = |it: &Service| it.command.first().is_some_and(|it| it.ends_with("-worker"));
+    let on_pubsub = |it: &&Service| worker(it) || it.environment.contains_key("PUBSUB_EMULATOR_HOST");
+    for service in compose.services.values().filter(on_pubsub) {
         assert_eq!(service.environment["PUBSUB_EMULATOR_HOST"], host);
         assert_eq!(service.environment["PUBSUB_PROJECT_ID"], project);
     }

@@ -18,7 +18,7 @@ async fn setup(emulator: &Emulator, project: &str, stock: &str) -> Setup {
             let url = if worker == Worker::Stock { stock } else { "http://127.0.0.1:9" };
             (worker, url.to_owned())
         })),
-        identity: None,
+        service_account: None,
         policy: None,
     };
     Setup::new(wanted).await.unwrap()

@@ -1,4 +1,4 @@
-//! Who may push: Google, on behalf of our service account, to the worker that the token is for.
+//! Who may push: Google, on behalf of our service account, or the broker who has our key; and for one subscription.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -8,7 +8,8 @@ use harness::Guarded;
 use harness::tokens::claims;
 use jsonwebtoken::jwk::AlgorithmParameters;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use messaging::topology::Worker;
+use messaging::push::PushKey;
+use messaging::topology::{SUBSCRIPTIONS, Subscription};
 use serde_json::{Value, json};
 
 fn bearer(token: &str) -> String {
@@ -72,49 +73,109 @@ fn forged(shop: &Guarded, audience: &str) -> Vec<(&'static str, String, u16)> {
     ]
 }
 
+/// A subscription of ours.
+fn named(name: &str) -> &'static Subscription {
+    Subscription::named(name).unwrap()
+}
+
 #[tokio::test]
 async fn no_forged_token_gets_in_anywhere() {
-    let shop = Guarded::open().await;
-    for worker in Worker::ALL {
-        let audience = Guarded::audience(worker);
-        assert_eq!(shop.push(worker, None).await, 401, "no header at all");
+    let shop = Guarded::by_google().await;
+    for subscription in &SUBSCRIPTIONS {
+        let audience = subscription.resource(shop.project);
+        assert_eq!(shop.push(subscription, None).await, 401, "no header at all");
         for (what, authorization, status) in forged(&shop, &audience) {
-            assert_eq!(shop.push(worker, Some(&authorization)).await, status, "{what}, at {worker:?}");
+            let name = subscription.name;
+            assert_eq!(shop.push(subscription, Some(&authorization)).await, status, "{what}, at {name}");
         }
     }
     assert_eq!(shop.let_in().await, 0);
 }
 
-#[tokio::test]
-async fn a_good_token_opens_one_workers_door_and_is_no_authority() {
-    let shop = Guarded::open().await;
-    for token_of in Worker::ALL {
-        let token = bearer(&shop.keys.token(&Guarded::audience(token_of)));
-        for worker in Worker::ALL {
-            let status = if worker == token_of { 204 } else { 403 };
-            assert_eq!(shop.push(worker, Some(&token)).await, status, "the token of {token_of:?} at {worker:?}");
+/// Whatever signs them, tokens are good for the one subscription that they were made for, in our project.
+async fn each_token_opens_one_door(shop: &Guarded, token: impl Fn(&str) -> String) {
+    for token_of in &SUBSCRIPTIONS {
+        let own = bearer(&token(&token_of.resource(shop.project)));
+        for subscription in &SUBSCRIPTIONS {
+            let status = if subscription == token_of { 204 } else { 403 };
+            let names = (token_of.name, subscription.name);
+            assert_eq!(shop.push(subscription, Some(&own)).await, status, "the token of {names:?}");
+        }
+        assert_eq!(shop.push_as("another-shop", token_of, Some(&own)).await, 403, "{}", token_of.name);
+        let foreign = bearer(&token(&token_of.resource("another-shop")));
+        for project in [shop.project, "another-shop"] {
+            assert_eq!(shop.push_as(project, token_of, Some(&foreign)).await, 403, "{}", token_of.name);
         }
     }
     // Each was about an event that is not in our outbox.
-    assert_eq!(shop.let_in().await, 3);
+    assert_eq!(shop.let_in().await, 5);
+}
+
+#[tokio::test]
+async fn a_good_token_opens_one_subscriptions_door_and_is_no_authority() {
+    let shop = Guarded::by_google().await;
+    each_token_opens_one_door(&shop, |audience| shop.keys.token(audience)).await;
 
     let now = Utc::now().timestamp();
-    let audience = Guarded::audience(Worker::Stock);
+    let stock = named("checkout-stock");
     for changes in [
         json!({"iss": "accounts.google.com"}),
         json!({"iat": now - 3_630, "exp": now - 30}),
         json!({"iat": now + 30, "exp": now + 3_630}),
     ] {
-        let token = shop.keys.sign(&shop.keys.header(), &but(&audience, &changes));
-        assert_eq!(shop.push(Worker::Stock, Some(&bearer(&token))).await, 204, "{changes}");
+        let token = shop.keys.sign(&shop.keys.header(), &but(&stock.resource(shop.project), &changes));
+        assert_eq!(shop.push(stock, Some(&bearer(&token))).await, 204, "{changes}");
     }
+}
+
+const KEY: &str = "the key that the broker shares with its workers";
+
+fn by_key(header: &Header, key: &str, claims: &Value) -> String {
+    encode(header, claims, &EncodingKey::from_secret(key.as_bytes())).unwrap()
+}
+
+fn brokers_claims(audience: &str) -> Value {
+    let now = Utc::now().timestamp();
+    json!({"iss": "jumun", "aud": audience, "iat": now, "exp": now + 300})
+}
+
+#[tokio::test]
+async fn only_the_broker_who_has_the_key_pushes_to_workers_of_the_embedded_engine() {
+    let shop = Guarded::by_key(&PushKey::new(KEY.into()).unwrap()).await;
+    let hs256 = Header::new(Algorithm::HS256);
+    each_token_opens_one_door(&shop, |audience| by_key(&hs256, KEY, &brokers_claims(audience))).await;
+
+    let stock = named("checkout-stock");
+    let good = brokers_claims(&stock.resource(shop.project));
+    let saying = |name: &str, value: Value| {
+        let mut claims = good.clone();
+        claims[name] = value;
+        by_key(&hs256, KEY, &claims)
+    };
+    let none = [json!({"alg": "none"}).to_string(), good.to_string()].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
+    let now = Utc::now().timestamp();
+    for (what, token, status) in [
+        ("nothing", String::new(), 401),
+        ("alg none", format!("{}.", none.join(".")), 401),
+        ("another key", by_key(&hs256, "a key that somebody else made up, as long", &good), 401),
+        ("HS512 with the key", by_key(&Header::new(Algorithm::HS512), KEY, &good), 401),
+        ("RS256 by Google's key", shop.keys.sign(&shop.keys.header(), &good), 401),
+        ("another issuer", saying("iss", json!("https://accounts.google.com")), 403),
+        ("expired", saying("exp", json!(now - 70)), 401),
+        ("issued in the future", saying("iat", json!(now + 90)), 401),
+        ("several audiences", saying("aud", json!([good["aud"], "us"])), 401),
+    ] {
+        assert_eq!(shop.push(stock, Some(&bearer(&token))).await, status, "{what}");
+    }
+    assert_eq!(shop.push(stock, None).await, 401);
+    assert_eq!(shop.let_in().await, 5, "those from before");
 }
 
 #[tokio::test]
 async fn keys_are_asked_for_together_and_rotated_without_a_refusal() {
-    let shop = Guarded::open().await;
-    let audience = Guarded::audience(Worker::Stock);
-    let push = async |token: String| shop.push(Worker::Stock, Some(&bearer(&token))).await;
+    let shop = Guarded::by_google().await;
+    let audience = named("checkout-stock").resource(shop.project);
+    let push = async |token: String| shop.push(named("checkout-stock"), Some(&bearer(&token))).await;
     let statuses = join_all((0..50).map(|_| push(shop.keys.token(&audience)))).await;
     assert_eq!((statuses, shop.keys.asked()), (vec![204; 50], 1));
 
@@ -134,10 +195,14 @@ async fn keys_are_asked_for_together_and_rotated_without_a_refusal() {
 
 #[tokio::test]
 async fn without_googles_keys_nobody_gets_in_who_was_not_known() {
-    let shop = Guarded::open().await;
-    let token = |worker| bearer(&shop.keys.token(&Guarded::audience(worker)));
-    assert_eq!(shop.push(Worker::Stock, Some(&token(Worker::Stock))).await, 204);
+    let shop = Guarded::by_google().await;
+    let push = async |subscription: &Subscription| {
+        let token = shop.keys.token(&subscription.resource(shop.project));
+        shop.push(subscription, Some(&bearer(&token))).await
+    };
+    let (stock, phone) = (named("checkout-stock"), named("checkout-push"));
+    assert_eq!(push(stock).await, 204);
     shop.lose_key_server().await;
-    assert_eq!(shop.push(Worker::Stock, Some(&token(Worker::Stock))).await, 204, "its keys are good for an hour");
-    assert_eq!(shop.push(Worker::Push, Some(&token(Worker::Push))).await, 503, "this one never had any");
+    assert_eq!(push(stock).await, 204, "its keys are good for an hour");
+    assert_eq!(push(phone).await, 503, "this one never had any");
 }

@@ -105,11 +105,12 @@ impl Parts {
 impl Settings {
     /// Where the embedded broker pushes to.
     pub fn broker(&self) -> BrokerSettings {
-        BrokerSettings::new(HashMap::from([
+        let endpoints = HashMap::from([
             (Worker::Stock, self.workers.stock.clone()),
             (Worker::Push, self.workers.push.clone()),
             (Worker::DeadLetter, self.workers.dead_letter.clone()),
-        ]))
+        ]);
+        BrokerSettings { key: self.push_key.clone(), ..BrokerSettings::new(endpoints) }
     }
 
     /// The gateway to Toss, or to the sandbox.

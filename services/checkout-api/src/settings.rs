@@ -1,6 +1,8 @@
 use std::time::Duration;
 
 use messaging::engine::Engine;
+use messaging::google::Access;
+use messaging::push::PushKey;
 use secrecy::{ExposeSecret as _, SecretString};
 use service::{Env, Limits, Mode, Rate};
 
@@ -47,6 +49,8 @@ pub struct Settings {
     pub engine: Engine,
     /// `STOCK_WORKER_URL`, `PUSH_WORKER_URL`, `DEAD_LETTER_WORKER_URL`: where the embedded broker pushes to.
     pub workers: WorkerUrls,
+    /// `PUSH_KEY`: what the embedded broker signs its pushes with.
+    pub push_key: Option<PushKey>,
     /// `CONFIRM_WAIT`: how long a buyer waits for the provider before being told "we are checking".
     pub confirm_wait: Duration,
     /// `WATCHDOG_AGE`: how long consumers may take to act upon an event before it is published again.
@@ -164,6 +168,7 @@ impl Settings {
                     "where the broker reaches the dead-letter worker",
                 ),
             },
+            push_key: PushKey::read(env),
             confirm_wait: env.or(
                 "CONFIRM_WAIT",
                 Duration::from_secs(20),
@@ -187,6 +192,7 @@ impl Settings {
             env.refuse("WATCHDOG_AGE", "at least 10s, or it would miss events whose transaction is still open");
         }
         settings.refuse_half_live(env);
+        settings.refuse_unsigned(env);
         if settings.admin_token.as_ref().is_some_and(|token| token.expose_secret().len() < 24) {
             env.refuse("ADMIN_TOKEN", "shorter than 24 characters");
         }
@@ -198,10 +204,31 @@ impl Settings {
         self.toss_base_url == TOSS_API
     }
 
+    /// Whether it is real money that it takes.
+    pub fn is_live(&self) -> bool {
+        self.toss_secret_key.expose_secret().starts_with("live_")
+    }
+
+    /// Workers that matter take no push without a token.
+    fn refuse_unsigned(&self, env: &mut Env) {
+        if !self.is_live() && env.mode() == Mode::Development {
+            return;
+        }
+        match &self.engine {
+            Engine::Embedded if self.loops && self.push_key.is_none() => {
+                env.refuse("PUSH_KEY", "required with the embedded engine, since this is not for development");
+            }
+            Engine::Google(Access { emulator: Some(_), .. }) if self.is_live() => {
+                env.refuse("PUBSUB_EMULATOR_HOST", "an emulator is no place for orders that are paid with real money");
+            }
+            Engine::Embedded | Engine::Google(_) => {}
+        }
+    }
+
     /// A live key at a sandbox, or a test key at the till: both end in tears that nobody sees coming.
     fn refuse_half_live(&self, env: &mut Env) {
         let secret = self.toss_secret_key.expose_secret();
-        let live = secret.starts_with("live_");
+        let live = self.is_live();
         if live != self.toss_client_key.starts_with("live_") {
             env.refuse("TOSS_CLIENT_KEY", "client key and secret key must both be live or both be test keys");
         }
@@ -249,11 +276,31 @@ mod tests {
             ("TOSS_BASE_URL", TOSS_API),
             ("PUBLIC_URL", "https://shop.example"),
             ("TOSS_SDK_URL", "https://js.tosspayments.com/v2/standard"),
+            ("PUSH_KEY", "a key that is long enough to sign with"),
         ];
         assert_eq!(refusals(&whole), "");
         assert!(
             refusals(&[whole.as_slice(), &[("PUBLIC_URL", "http://shop.example")]].concat()).contains("PUBLIC_URL")
         );
+    }
+
+    #[test]
+    fn what_is_not_for_development_signs_its_pushes() {
+        let live = [
+            ("TOSS_SECRET_KEY", "live_gsk_x"),
+            ("TOSS_CLIENT_KEY", "live_gck_x"),
+            ("TOSS_BASE_URL", TOSS_API),
+            ("PUBLIC_URL", "https://shop.example"),
+        ];
+        let live = |more: &[(&'static str, &'static str)]| refusals(&[live.as_slice(), more].concat());
+        assert!(live(&[]).contains("PUSH_KEY: required"));
+        assert!(refusals(&[("JUMUN_ENV", "production")]).contains("PUSH_KEY: required"));
+        assert!(refusals(&[("PUSH_KEY", "short")]).contains("PUSH_KEY: shorter"));
+        assert_eq!(live(&[("CHECKOUT_LOOPS", "false")]), "", "whoever runs no broker signs nothing");
+        let pubsub = [("JUMUN_MESSAGING", "pubsub"), ("PUBSUB_PROJECT_ID", "shop")];
+        assert_eq!(live(&pubsub), "");
+        let emulated = [pubsub.as_slice(), &[("PUBSUB_EMULATOR_HOST", "127.0.0.1:8085")]].concat();
+        assert!(live(&emulated).contains("PUBSUB_EMULATOR_HOST"));
     }
 
     #[test]

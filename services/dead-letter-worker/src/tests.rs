@@ -24,7 +24,7 @@ async fn deliver(db: &PgPool, message_id: &str, data: &[u8], attributes: &[(&str
 
 async fn post_body(db: &PgPool, body: impl Into<Body>) -> StatusCode {
     let request = Request::post(DEAD_LETTER_PATH).body(body.into()).unwrap();
-    let router = router(App::new(db.clone(), PushAuth::Loopback));
+    let router = router(App::new(db.clone(), PushAuth::loopback("shop")));
     router.oneshot(request).await.unwrap().status()
 }
 

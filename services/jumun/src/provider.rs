@@ -41,9 +41,7 @@ impl Provider {
     }
 
     pub(crate) async fn open(variables: &Variables) -> anyhow::Result<Self> {
-        let mut env = variables.env();
-        let settings = checkout_api::Settings::read(&mut env);
-        env.finish()?;
+        let settings = settings(variables)?;
         let book =
             match sandbox_of(&settings.toss_base_url) {
                 Some(sandbox) => Some(read_book(sandbox).await.with_context(|| {
@@ -64,6 +62,17 @@ impl Provider {
         let entry = |it: Entry| BookEntry { order_id: it.order_id, payment_key: it.payment_key, kept: it.kept };
         Some(self.book?.payments.into_iter().map(entry).collect())
     }
+}
+
+/// What the shop's API is told. Whoever only asks the provider pushes nothing, and so needs neither key nor workers.
+pub(crate) fn settings(variables: &Variables) -> anyhow::Result<checkout_api::Settings> {
+    let mut variables = variables.clone();
+    variables.set_default("CHECKOUT_LOOPS", "false");
+    variables.reach_no_worker();
+    let mut env = variables.env();
+    let settings = checkout_api::Settings::read(&mut env);
+    env.finish()?;
+    Ok(settings)
 }
 
 /// The sandbox whose Toss this is: on this machine, at the sandbox's path.

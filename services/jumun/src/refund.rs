@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::home::Home;
 use crate::output::{say, won};
+use crate::provider;
 use crate::store::Store;
 use crate::variables::Variables;
 
@@ -88,9 +89,7 @@ async fn ask(
     tasks: &TaskTracker,
     arguments: Arguments,
 ) -> anyhow::Result<ExitCode> {
-    let mut env = variables.env();
-    let settings = checkout_api::Settings::read(&mut env);
-    env.finish()?;
+    let settings = provider::settings(variables)?;
     let checkout = Checkout::new(db.clone(), Arc::new(settings.gateway()?), tasks.clone(), WAIT, Arc::default());
     let Arguments { order, amount, reason, restock, attempt, by, account, dry_run } = arguments;
     let by = by

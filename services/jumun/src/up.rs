@@ -1,6 +1,7 @@
 //! `jumun up`: the whole shop in one process.
 
 mod shop;
+mod topology;
 
 use anyhow::bail;
 use secrecy::ExposeSecret as _;
@@ -47,6 +48,7 @@ fn sign(shop: &Shop) -> String {
         line("가게 · shop", storefront),
         line("장부와 휴대폰 · sandbox", sandbox),
         database,
+        line("메시지 · messages", shop.messages()),
         line("작업자 · workers", &format!("{stock_worker} (stock)")),
         line("", &format!("{push_worker} (push)")),
         line("", &format!("{dead_letter_worker} (dead letters)")),

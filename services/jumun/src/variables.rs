@@ -33,6 +33,13 @@ impl Variables {
             self.0.insert(name.to_owned(), value.into());
         }
     }
+
+    /// Stands in for the workers' addresses where nothing is pushed yet, or at all: production has no default for them.
+    pub(crate) fn reach_no_worker(&mut self) {
+        for worker in ["STOCK_WORKER_URL", "PUSH_WORKER_URL", "DEAD_LETTER_WORKER_URL"] {
+            self.set_default(worker, "http://127.0.0.1:0");
+        }
+    }
 }
 
 #[cfg(test)]

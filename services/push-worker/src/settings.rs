@@ -54,9 +54,14 @@ impl Settings {
         if in_flight == 0 {
             env.refuse("PUSH_IN_FLIGHT", "nothing would ever be sent");
         }
+        let worker = WorkerSettings::read(env, Worker::Push);
+        let fcm = FcmAccess::read(env);
+        if worker.auth.is_loopback() && fcm.tells_real_phones() {
+            env.refuse("PUSH_AUTH", "real phones are told only what the message engine says: token");
+        }
         Self {
-            worker: WorkerSettings::read(env, Worker::Push),
-            fcm: FcmAccess::read(env),
+            worker,
+            fcm,
             sending: Sending {
                 public_url: env.url("PUBLIC_URL", "http://localhost:8080", "what buyers have in their address bar"),
                 in_flight,
@@ -105,6 +110,10 @@ impl FcmAccess {
         access
     }
 
+    fn tells_real_phones(&self) -> bool {
+        self.base_url.starts_with("https://") && !self.validate_only
+    }
+
     /// A client of FCM. It connects when it is first used.
     pub fn client(&self) -> anyhow::Result<Fcm> {
         let json = self.service_account.as_ref().context("FCM_SERVICE_ACCOUNT is not set")?;
@@ -131,20 +140,20 @@ mod tests {
 
     #[test]
     fn development_needs_nothing_and_production_an_account() {
-        assert_eq!(refusals(&[]), "");
+        let loopback = ("PUSH_AUTH", "loopback");
+        assert_eq!(refusals(&[loopback]), "");
+        assert!(refusals(&[loopback, ("FCM_BASE_URL", "https://fcm.googleapis.com")]).contains("PUSH_AUTH"));
         assert!(refusals(&[("PUSH_IN_FLIGHT", "0")]).contains("PUSH_IN_FLIGHT"));
         let production = [
             ("JUMUN_ENV", "production"),
             ("DATABASE_URL", "postgres://db/jumun"),
             ("PUBLIC_URL", "https://shop.example"),
-            ("PUSH_AUTH", "oidc"),
-            ("PUSH_SERVICE_ACCOUNT", "pusher@shop.iam.gserviceaccount.com"),
-            ("PUSH_AUDIENCE", "https://push.shop.example/api/checkout/push"),
+            ("PUSH_KEY", "a key that is long enough to sign with"),
             ("FCM_BASE_URL", "http://127.0.0.1:8090/fcm"),
         ];
         let told = refusals(&production);
         assert!(told.contains("FCM_SERVICE_ACCOUNT: required") && told.contains("FCM_BASE_URL: the sandbox"), "{told}");
         let whole = [("FCM_BASE_URL", "https://fcm.googleapis.com"), ("FCM_SERVICE_ACCOUNT", "{}")];
-        assert_eq!(refusals(&[&production[..6], &whole].concat()), "");
+        assert_eq!(refusals(&[&production[..4], &whole].concat()), "");
     }
 }

@@ -20,7 +20,7 @@ impl Shop {
     /// With a buyer who has two devices.
     async fn open(db: PgPool) -> Self {
         let wake = Arc::new(Notify::new());
-        let app = App::new(db.clone(), PushAuth::Loopback, Arc::clone(&wake), &TaskTracker::new());
+        let app = App::new(db.clone(), PushAuth::loopback("shop"), Arc::clone(&wake), &TaskTracker::new());
         let shop = Self { db, router: router(app), wake, buyer: Uuid::new_v4() };
         sqlx::query("INSERT INTO customers (id) VALUES ($1)").bind(shop.buyer).execute(&shop.db).await.unwrap();
         sqlx::query("INSERT INTO messaging_tokens (id, customer_id, token) SELECT gen_random_uuid(), $1, n FROM unnest(ARRAY['a', 'b']) AS n")

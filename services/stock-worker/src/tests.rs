@@ -17,7 +17,7 @@ struct Shop {
 
 impl Shop {
     fn open(db: PgPool) -> Self {
-        let app = App::new(db.clone(), PushAuth::Loopback, &TaskTracker::new());
+        let app = App::new(db.clone(), PushAuth::loopback("shop"), &TaskTracker::new());
         Self { db, router: router(app) }
     }
 

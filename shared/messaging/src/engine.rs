@@ -8,7 +8,7 @@ use service::{Env, Mode, Setting};
 use sqlx::PgPool;
 use tokio::sync::Notify;
 
-use crate::embedded::EmbeddedPublisher;
+use crate::embedded::{EmbeddedPublisher, PROJECT};
 use crate::google::{Access, GooglePublisher};
 
 /// The message engine.
@@ -73,6 +73,14 @@ impl Engine {
             );
         }
         Self::Google(Access { project: project.unwrap_or_default(), emulator })
+    }
+
+    /// The project in the full names of its subscriptions.
+    pub fn project(&self) -> &str {
+        match self {
+            Self::Embedded => PROJECT,
+            Self::Google(access) => &access.project,
+        }
     }
 
     /// A publisher to this engine. The embedded one stores deliveries in `db`, and wakes the broker that waits on `wake` if

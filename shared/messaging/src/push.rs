@@ -1,23 +1,27 @@
 //! The door of every worker: a push request becomes a [`Delivery`], and an [`Answer`] becomes a status.
 
 mod auth;
+mod key;
 mod keys;
 mod token;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, Request};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::{EventId, EventType, OrderId};
 use service::{ApiBytes, Problem, TraceParent};
+use tracing::warn;
 
 use crate::envelope::{self, CE_ID, CE_TYPE, Incoming, ORDER_ID, TRACEPARENT};
-use crate::topology::{Subscription, Worker};
+use crate::topology::{SUBSCRIPTIONS, Subscription, Worker};
 
 pub use auth::PushAuth;
-pub use token::{Sender, TokenVerifier};
+pub use key::PushKey;
+pub use token::Sender;
 
 /// Our largest event is a few hundred bytes.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -30,12 +34,20 @@ const DEAD_LETTER_BODY_LIMIT: usize = 14 * 1024 * 1024;
 pub struct PushEndpoint {
     worker: Worker,
     auth: PushAuth,
+    /// This worker's, by their full names.
+    subscriptions: Arc<HashMap<String, &'static Subscription>>,
 }
 
 impl PushEndpoint {
     /// The endpoint of this worker.
     pub fn new(worker: Worker, auth: PushAuth) -> Self {
-        Self { worker, auth }
+        if auth.is_loopback() {
+            let name = worker.name();
+            warn!("PUSH_AUTH=loopback: the {name} acts upon pushes of ANYBODY on this machine. For development only");
+        }
+        let own = SUBSCRIPTIONS.iter().filter(|it| it.worker == worker);
+        let subscriptions = Arc::new(own.map(|it| (it.resource(auth.project()), it)).collect());
+        Self { worker, auth, subscriptions }
     }
 
     fn body_limit(&self) -> usize {
@@ -45,13 +57,33 @@ impl PushEndpoint {
         }
     }
 
-    /// Messages of a subscription that is not this worker's were sent by somebody who has no business here.
-    fn subscription(&self, resource: Option<&str>) -> Result<Option<&'static Subscription>, Problem> {
-        let Some(resource) = resource else { return Ok(None) };
-        match Subscription::of_resource(resource) {
-            Some(subscription) if subscription.worker == self.worker => Ok(Some(subscription)),
-            Some(_) | None => Err(Problem::of(StatusCode::FORBIDDEN).detail("not a subscription of this worker")),
+    /// The subscription that a token is for, if there must be one.
+    async fn proven(&self, headers: &HeaderMap) -> Result<Option<&'static Subscription>, Problem> {
+        let proven = self.auth.check(headers).await?;
+        if proven.is_some_and(|it| it.worker != self.worker) {
+            return Err(self.not_ours());
         }
+        Ok(proven)
+    }
+
+    /// The subscription that a request names, which must be this worker's, and the one that its token is for.
+    fn named(
+        &self,
+        resource: Option<&str>,
+        proven: Option<&'static Subscription>,
+    ) -> Result<Option<&'static Subscription>, Problem> {
+        let Some(resource) = resource else { return Ok(proven) };
+        let named = self.subscriptions.get(resource).copied().ok_or_else(|| self.not_ours())?;
+        if proven.is_some_and(|it| it != named) {
+            return Err(self.not_ours());
+        }
+        Ok(Some(named))
+    }
+
+    fn not_ours(&self) -> Problem {
+        let (worker, project) = (self.worker.name(), self.auth.project());
+        warn!(project, "Refused a push to the {worker} for a subscription that is not its own in project {project}");
+        Problem::of(StatusCode::FORBIDDEN).detail("not a subscription of this worker")
     }
 }
 
@@ -108,22 +140,22 @@ where
 
     async fn from_request(mut request: Request, state: &S) -> Result<Self, Problem> {
         let endpoint = PushEndpoint::from_ref(state);
-        endpoint.auth.check(request.headers()).await?;
+        let proven = endpoint.proven(request.headers()).await?;
         DefaultBodyLimit::max(endpoint.body_limit()).apply(&mut request);
         let ApiBytes(raw) = ApiBytes::from_request(request, state).await?;
-        Self::read(&endpoint, raw)
+        Self::read(&endpoint, proven, raw)
     }
 }
 
 impl Push {
-    fn read(endpoint: &PushEndpoint, raw: Bytes) -> Result<Self, Problem> {
+    fn read(endpoint: &PushEndpoint, proven: Option<&'static Subscription>, raw: Bytes) -> Result<Self, Problem> {
         Ok(match envelope::decode(&raw) {
             Ok(incoming) => {
-                let subscription = endpoint.subscription(incoming.subscription.as_deref())?;
+                let subscription = endpoint.named(incoming.subscription.as_deref(), proven)?;
                 Self::Delivery(Delivery::new(subscription, incoming, raw))
             }
             Err(refusal) => Self::Malformed(Malformed {
-                subscription: endpoint.subscription(refusal.subscription.as_deref())?,
+                subscription: endpoint.named(refusal.subscription.as_deref(), proven)?,
                 message_id: refusal.message_id,
                 reason: refusal.reason,
                 raw,
@@ -185,7 +217,7 @@ mod tests {
     use crate::envelope::{Outgoing, attributes};
 
     async fn receive(worker: Worker, body: impl Into<Body>) -> Result<Push, Problem> {
-        let endpoint = PushEndpoint::new(worker, PushAuth::Loopback);
+        let endpoint = PushEndpoint::new(worker, PushAuth::loopback("p"));
         Push::from_request(Request::post("/").body(body.into()).unwrap(), &endpoint).await
     }
 
@@ -224,7 +256,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_for_somebody_else_is_refused() {
-        for other in ["projects/p/subscriptions/checkout-push", "projects/p/subscriptions/unknown", "x"] {
+        for other in ["projects/p/subscriptions/checkout-push", "projects/q/subscriptions/checkout-stock", "x"] {
             let Err(problem) = receive(Worker::Stock, request(other)).await else { panic!("{other} was taken") };
             assert_eq!(problem.status(), StatusCode::FORBIDDEN);
         }
@@ -232,7 +264,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_in_a_browser_is_refused() {
-        let endpoint = PushEndpoint::new(Worker::Stock, PushAuth::Loopback);
+        let endpoint = PushEndpoint::new(Worker::Stock, PushAuth::loopback("p"));
         let forged = Request::post("/")
             .header(ORIGIN, "null")
             .body(Body::from(request("projects/p/subscriptions/checkout-stock")));

@@ -78,12 +78,12 @@ mod tests {
 
     #[test]
     fn each_worker_has_an_address_of_its_own_on_this_machine() {
-        let mut env = Env::from_pairs([("STOCK_WORKER_BIND", "127.0.0.1:9001")]);
+        let mut env = Env::from_pairs([("STOCK_WORKER_BIND", "127.0.0.1:9001"), ("PUSH_AUTH", "loopback")]);
         let ports = Worker::ALL.map(|worker| WorkerSettings::read(&mut env, worker).bind.port());
         assert_eq!(ports, [9001, 8082, 8083]);
         env.finish().unwrap();
 
-        let mut env = Env::from_pairs([("PUSH_WORKER_BIND", "0.0.0.0:8082")]);
+        let mut env = Env::from_pairs([("PUSH_WORKER_BIND", "0.0.0.0:8082"), ("PUSH_AUTH", "loopback")]);
         WorkerSettings::read(&mut env, Worker::Push);
         assert!(env.finish().unwrap_err().to_string().contains("PUSH_AUTH"));
     }

@@ -140,7 +140,11 @@ impl Env {
 
     /// Refuses a value, or a combination of values, for a reason of the caller's.
     pub fn refuse(&mut self, name: &str, why: impl Display) {
-        self.refusals.push(format!("{name}: {why}"));
+        let refusal = format!("{name}: {why}");
+        // Services composed in one process read some settings several times.
+        if !self.refusals.contains(&refusal) {
+            self.refusals.push(refusal);
+        }
     }
 
     /// The configuration table: every variable read so far, in reading order.

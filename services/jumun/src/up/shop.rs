@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use database::products;
+use messaging::engine::Engine;
+use messaging::google::Access;
 use sandbox::Sandbox;
 use secrecy::{ExposeSecret as _, SecretString};
 use service::Env;
@@ -16,12 +18,15 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
+use uuid::Uuid;
 
 use crate::home::{Addresses, Home};
 use crate::listen::{self, Open};
 use crate::seed;
 use crate::store::Store;
 use crate::variables::Variables;
+
+use super::topology::Topology;
 
 /// All parts share one pool: together they need few more connections than the busiest of them alone.
 const CONNECTIONS: u32 = 16;
@@ -43,13 +48,34 @@ pub(crate) struct Settings {
 impl Settings {
     /// Reads them all; what is wrong is refused by `env.finish()`.
     pub(crate) fn read(env: &mut Env) -> Self {
-        Self {
+        let settings = Self {
             api: checkout_api::Settings::read(env),
             stock: stock_worker::Settings::read(env),
             push: push_worker::Settings::read(env),
             letters: dead_letter_worker::Settings::read(env),
             sandbox_port: env.or("SANDBOX_PORT", 8090, "port of the sandbox, which this machine alone can reach"),
+        };
+        if settings.api.is_live() && settings.takes_unproven_pushes() {
+            env.refuse("PUSH_AUTH", "a shop that takes real money takes pushes with a token only");
         }
+        settings
+    }
+
+    fn takes_unproven_pushes(&self) -> bool {
+        [&self.stock.worker, &self.push.worker, &self.letters.worker].iter().any(|it| it.auth.is_loopback())
+    }
+
+    fn messages(&self) -> String {
+        let engine = match &self.api.engine {
+            Engine::Embedded => "embedded".to_owned(),
+            Engine::Google(Access { project, emulator: None }) => format!("Pub/Sub, project {project}"),
+            Engine::Google(Access { project, emulator: Some(host) }) => {
+                format!("Pub/Sub emulator at {host}, project {project}")
+            }
+        };
+        let unproven =
+            if self.takes_unproven_pushes() { "; anybody on this machine may push to the workers" } else { "" };
+        engine + unproven
     }
 
     fn of(variables: &Variables) -> anyhow::Result<Self> {
@@ -63,6 +89,8 @@ impl Settings {
 /// A running shop.
 pub(crate) struct Shop {
     addresses: Addresses,
+    /// The message engine, and whom its workers believe.
+    messages: String,
     /// Where the private server keeps its files.
     folder: Option<PathBuf>,
     /// In the order in which they stop: whoever gives work to others first.
@@ -82,9 +110,12 @@ impl Shop {
             seed::fill(&db).await?;
         }
         variables.set_default("DATABASE_URL", store.url().expose_secret());
+        authenticate_pushes(&mut variables);
 
         // Every address must be known before the first part is told about the others.
-        let doors = Doors::open(&Settings::of(&variables)?).await?;
+        let mut usual = variables.clone();
+        usual.reach_no_worker();
+        let doors = Doors::open(&Settings::of(&usual)?).await?;
         let sandbox = doors.tell(&mut variables);
         let settings = Settings::of(&variables)?;
         let addresses = Addresses {
@@ -96,15 +127,28 @@ impl Shop {
             dead_letter_worker: doors.letters.url(),
         };
         let folder = if store.is_private() { Some(home.cluster()?) } else { None };
+        let messages = settings.messages();
+        let topology = Topology::set_up(&settings.api.engine, settings.api.broker().endpoints).await?;
         let (ended, ends) = mpsc::unbounded_channel();
-        let roles = start(settings, doors, sandbox, &db, &ended)?;
+        let mut roles = start(settings, doors, sandbox, &db, &ended)?;
+        roles.extend(topology.map(|it| {
+            Role::start("topology", &ended, |stop| async {
+                it.keep(stop).await;
+                Ok(())
+            })
+        }));
         home.note(&addresses)?;
-        Ok(Self { addresses, folder, roles, ends, db, store })
+        Ok(Self { addresses, messages, folder, roles, ends, db, store })
     }
 
     /// Where it is.
     pub(crate) fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// The message engine, and whom its workers believe.
+    pub(crate) fn messages(&self) -> &str {
+        &self.messages
     }
 
     /// The private server: its address, and where it keeps its files.
@@ -133,6 +177,18 @@ impl Shop {
         }
         self.store.close().await?;
         Ok(home.forget()?)
+    }
+}
+
+/// The embedded broker and its workers share a key; it lives as long as they do, unless the user has one. The emulator does
+/// not sign what it pushes.
+fn authenticate_pushes(variables: &mut Variables) {
+    match Engine::read(&mut variables.env()) {
+        Engine::Embedded => {
+            variables.set_default("PUSH_KEY", format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()));
+        }
+        Engine::Google(Access { emulator: Some(_), .. }) => variables.set_default("PUSH_AUTH", "loopback"),
+        Engine::Google(Access { emulator: None, .. }) => {}
     }
 }
 

@@ -7,7 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use database::Batcher;
 use database::deliveries::{self, DeadLetterRoute, Lease, Outcome, Room};
 use futures_util::future::join_all;
-use reqwest::{Client, Url};
+use reqwest::{Client, RequestBuilder, Url};
 use serde_json::value::RawValue;
 use sqlx::PgPool;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use super::PROJECT;
 use crate::envelope::Outgoing;
 use crate::pause;
+use crate::push::PushKey;
 use crate::topology::{DEAD_LETTER_TOPIC, Policy, SUBSCRIPTIONS, Subscription, Worker};
 
 /// What acknowledges, as on Pub/Sub. Its 102 cannot end a response.
@@ -33,6 +34,8 @@ const GRACE: Duration = Duration::from_secs(3);
 pub struct BrokerSettings {
     /// Each worker's base address. What is for a worker without one waits.
     pub endpoints: HashMap<Worker, String>,
+    /// What it signs its pushes with. `None`: it does not, which only workers on loopback may take.
+    pub key: Option<PushKey>,
     /// In place of the topology's policies: tests cannot wait as long.
     pub policy: Option<Policy>,
     /// Pushes at once, per subscription, so that a hung worker stalls nobody else. All subscriptions of a worker together
@@ -43,7 +46,7 @@ pub struct BrokerSettings {
 impl BrokerSettings {
     /// The usual settings, with these workers.
     pub fn new(endpoints: HashMap<Worker, String>) -> Self {
-        Self { endpoints, policy: None, in_flight: 64 }
+        Self { endpoints, key: None, policy: None, in_flight: 64 }
     }
 }
 
@@ -69,6 +72,7 @@ struct Inner {
     pool: PgPool,
     client: Client,
     lanes: Vec<Lane>,
+    key: Option<PushKey>,
     outcomes: Batcher<Outcome, ()>,
     pushes: TaskTracker,
     /// Cancelled when pushes under way are to be given back.
@@ -129,7 +133,8 @@ impl Broker {
             })
         });
         let (pushes, give_back) = (TaskTracker::new(), CancellationToken::new());
-        Ok(Self(Arc::new(Inner { pool, client, lanes, outcomes, pushes, give_back, wake })))
+        let key = settings.key.clone();
+        Ok(Self(Arc::new(Inner { pool, client, lanes, key, outcomes, pushes, give_back, wake })))
     }
 
     /// Pushes everything that is due and waits for what becomes of it. Returns how many pushes that took.
@@ -226,16 +231,23 @@ impl Inner {
         }
     }
 
+    fn request(&self, lane: &Lane, lease: &Lease) -> Result<RequestBuilder, Box<dyn std::error::Error + Send + Sync>> {
+        let request = self.client.post(lane.url.clone()).header(CONTENT_TYPE, "application/json");
+        let request = request.timeout(lane.patience()).body(lane.body(lease)?);
+        Ok(match &self.key {
+            Some(key) => request.bearer_auth(key.token(&lane.resource)?),
+            None => request,
+        })
+    }
+
     async fn push(&self, lane: &Lane, lease: &Lease) -> Outcome {
-        let body = match lane.body(lease) {
-            Ok(body) => body,
+        let request = match self.request(lane, lease) {
+            Ok(request) => request.send(),
             Err(error) => {
                 warn!(message.id = %lease.id, %error, "Message {} cannot be written as a push request", lease.id);
                 return lane.failed(lease);
             }
         };
-        let request = self.client.post(lane.url.clone()).header(CONTENT_TYPE, "application/json");
-        let request = request.timeout(lane.patience()).body(body).send();
         let answer = tokio::select! {
             answer = request => answer,
             () = self.give_back.cancelled() => {

@@ -9,34 +9,46 @@ use axum::http::{HeaderMap, StatusCode};
 use service::{Env, Mode, Problem, Setting};
 use tracing::warn;
 
+use super::key::PushKey;
 use super::token::{BadToken, Sender, TokenVerifier};
+use crate::embedded::PROJECT;
+use crate::engine::Engine;
+use crate::topology::Subscription;
 
 /// Where Google publishes the keys of its accounts' tokens.
 const GOOGLE_KEYS: &str = "https://www.googleapis.com/oauth2/v3/certs";
 
+/// Whose pushes a worker takes.
+#[derive(Debug, Clone)]
+pub struct PushAuth {
+    /// Of the subscriptions.
+    project: String,
+    proof: Proof,
+}
+
 /// How a push request proves that it comes from the message engine.
 #[derive(Debug, Clone)]
-pub enum PushAuth {
+enum Proof {
     /// Hardly: for a worker that only this machine can reach. A page in a browser on this machine can reach it too, and
     /// browsers, unlike engines, say where a request originates.
     Loopback,
-    /// By a token that Google signed for the service account of our subscriptions.
-    Oidc(Arc<TokenVerifier>),
+    /// By a token for its subscription.
+    Token(Arc<TokenVerifier>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Name {
     Loopback,
-    Oidc,
+    Token,
 }
 
 impl Setting for Name {
-    const EXPECTED: &'static str = "oidc or loopback";
+    const EXPECTED: &'static str = "token or loopback";
 
     fn parse(text: &str) -> Option<Self> {
         match text {
             "loopback" => Some(Self::Loopback),
-            "oidc" => Some(Self::Oidc),
+            "token" => Some(Self::Token),
             _ => None,
         }
     }
@@ -44,65 +56,101 @@ impl Setting for Name {
     fn show(&self) -> String {
         match self {
             Self::Loopback => "loopback",
-            Self::Oidc => "oidc",
+            Self::Token => "token",
         }
         .to_owned()
     }
 }
 
 impl PushAuth {
-    /// By tokens of this sender.
+    /// Anybody's who reaches the worker. For development on this machine.
+    pub fn loopback(project: impl Into<String>) -> Self {
+        Self { project: project.into(), proof: Proof::Loopback }
+    }
+
+    /// Google's, with its token for this sender.
     ///
     /// # Errors
     /// When the HTTP client that fetches the keys cannot be set up.
-    pub fn oidc(sender: Sender) -> reqwest::Result<Self> {
-        Ok(Self::Oidc(Arc::new(TokenVerifier::new(sender)?)))
+    pub fn google(project: impl Into<String>, sender: Sender) -> reqwest::Result<Self> {
+        let project = project.into();
+        let verifier = TokenVerifier::google(&project, sender)?;
+        Ok(Self { project, proof: Proof::Token(Arc::new(verifier)) })
+    }
+
+    /// The embedded broker's, with its token by this key.
+    pub fn embedded(key: &PushKey) -> Self {
+        Self { project: PROJECT.to_owned(), proof: Proof::Token(Arc::new(TokenVerifier::broker(key))) }
     }
 
     /// Reads the settings of a worker that listens on `bind`; what is wrong with them is refused by `env.finish()`.
     pub fn read(env: &mut Env, bind: SocketAddr) -> Self {
-        let name = env.required_in_production(
+        let engine = Engine::read(env);
+        let name = env.or(
             "PUSH_AUTH",
-            Name::Loopback,
-            "how pushes are authenticated: oidc, or loopback, which is not at all, for development on this machine",
+            Name::Token,
+            "how pushes are authenticated: token, which is the message engine's, or loopback, which is not at all, for \
+             development on this machine",
         );
-        let service_account = env
-            .optional("PUSH_SERVICE_ACCOUNT", "e-mail address of the service account that the subscriptions push as");
-        let audience =
-            env.optional("PUSH_AUDIENCE", "the audience of the subscriptions' tokens: this worker's endpoint");
+        let key = PushKey::read(env);
+        let service_account = env.optional(
+            "PUSH_SERVICE_ACCOUNT",
+            "e-mail address of the service account that Pub/Sub's subscriptions push as",
+        );
         let jwks_url: String =
-            env.or("PUSH_JWKS_URL", GOOGLE_KEYS.to_owned(), "the keys that the tokens are signed with");
+            env.or("PUSH_JWKS_URL", GOOGLE_KEYS.to_owned(), "the keys that Pub/Sub's tokens are signed with");
+        let unproven = Self::loopback(engine.project());
         if name == Name::Loopback {
             if env.mode() == Mode::Production {
-                env.refuse("PUSH_AUTH", "production takes pushes with a token only: oidc");
+                env.refuse("PUSH_AUTH", "production takes pushes with a token only");
             }
             if !bind.ip().is_loopback() {
-                env.refuse("PUSH_AUTH", format_args!("oidc is required to listen on {bind}"));
+                env.refuse("PUSH_AUTH", format_args!("token is required to listen on {bind}"));
             }
-            return Self::Loopback;
+            return unproven;
         }
-        if !jwks_url.starts_with("https://") && env.mode() == Mode::Production {
-            env.refuse("PUSH_JWKS_URL", "expected https, since this is production");
+        match (engine, key, service_account) {
+            (Engine::Embedded, Some(key), _) => Self::embedded(&key),
+            (Engine::Embedded, None, _) => {
+                env.refuse("PUSH_KEY", "required with the embedded engine, unless PUSH_AUTH=loopback");
+                unproven
+            }
+            (Engine::Google(access), _, Some(service_account)) => {
+                if !jwks_url.starts_with("https://") && env.mode() == Mode::Production {
+                    env.refuse("PUSH_JWKS_URL", "expected https, since this is production");
+                }
+                Self::google(access.project, Sender { service_account, jwks_url }).unwrap_or_else(|error| {
+                    env.refuse("PUSH_AUTH", error);
+                    unproven
+                })
+            }
+            (Engine::Google(_), _, None) => {
+                env.refuse("PUSH_SERVICE_ACCOUNT", "required with JUMUN_MESSAGING=pubsub, unless PUSH_AUTH=loopback");
+                unproven
+            }
         }
-        let (Some(service_account), Some(audience)) = (service_account, audience) else {
-            env.refuse("PUSH_AUTH", "oidc requires PUSH_SERVICE_ACCOUNT and PUSH_AUDIENCE");
-            return Self::Loopback;
-        };
-        Self::oidc(Sender { service_account, audience, jwks_url }).unwrap_or_else(|error| {
-            env.refuse("PUSH_AUTH", error);
-            Self::Loopback
-        })
     }
 
-    pub(super) async fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        let verifier = match self {
-            Self::Loopback if headers.contains_key(ORIGIN) => return Err(refused(StatusCode::FORBIDDEN)),
-            Self::Loopback => return Ok(()),
-            Self::Oidc(verifier) => verifier,
+    /// Whether anybody who reaches the worker may push.
+    pub fn is_loopback(&self) -> bool {
+        matches!(self.proof, Proof::Loopback)
+    }
+
+    /// The project of the subscriptions.
+    pub(super) fn project(&self) -> &str {
+        &self.project
+    }
+
+    /// Refuses what does not come from the message engine. Returns for which subscription the token is, if there must be one.
+    pub(super) async fn check(&self, headers: &HeaderMap) -> Result<Option<&'static Subscription>, Problem> {
+        let verifier = match &self.proof {
+            Proof::Loopback if headers.contains_key(ORIGIN) => return Err(refused(StatusCode::FORBIDDEN)),
+            Proof::Loopback => return Ok(None),
+            Proof::Token(verifier) => verifier,
         };
         let token = headers.get(AUTHORIZATION).and_then(|it| it.to_str().ok()?.strip_prefix("Bearer "));
         let Some(token) = token else { return Err(refused(StatusCode::UNAUTHORIZED)) };
-        verifier.verify(token).await.map_err(|bad| {
+        verifier.verify(token).await.map(Some).map_err(|bad| {
             warn!(reason = %bad, "Refused a push request for its token: {bad}");
             match bad {
                 BadToken::Unproven(_) => refused(StatusCode::UNAUTHORIZED),
@@ -127,17 +175,22 @@ mod tests {
         env.finish().map(|()| auth).map_err(|refusals| refusals.to_string())
     }
 
+    const PRODUCTION: (&str, &str) = ("JUMUN_ENV", "production");
+    const LOOPBACK: (&str, &str) = ("PUSH_AUTH", "loopback");
+    const KEY: (&str, &str) = ("PUSH_KEY", "a key that is long enough to sign with");
+    const PUBSUB: [(&str, &str); 2] = [("JUMUN_MESSAGING", "pubsub"), ("PUBSUB_PROJECT_ID", "shop")];
+    const ACCOUNT: (&str, &str) = ("PUSH_SERVICE_ACCOUNT", "pusher@shop.iam.gserviceaccount.com");
+
     #[test]
     fn without_tokens_there_is_only_development_on_this_machine() {
-        let production = ("JUMUN_ENV", "production");
-        let loopback = ("PUSH_AUTH", "loopback");
-        assert!(matches!(read("127.0.0.1:8081", &[]), Ok(PushAuth::Loopback)));
-        assert!(matches!(read("[::1]:8081", &[loopback]), Ok(PushAuth::Loopback)));
+        for bind in ["127.0.0.1:8081", "[::1]:8081"] {
+            assert!(read(bind, &[LOOPBACK]).unwrap().is_loopback());
+        }
+        assert!(read("127.0.0.1:8081", &[PUBSUB.as_slice(), &[LOOPBACK]].concat()).unwrap().is_loopback());
         for (bind, pairs) in [
-            ("0.0.0.0:8081", [].as_slice()),
-            ("10.0.0.1:8081", &[loopback]),
-            ("127.0.0.1:8081", &[production]),
-            ("127.0.0.1:8081", &[production, loopback]),
+            ("0.0.0.0:8081", [LOOPBACK].as_slice()),
+            ("10.0.0.1:8081", &[LOOPBACK]),
+            ("127.0.0.1:8081", &[PRODUCTION, LOOPBACK]),
             ("127.0.0.1:8081", &[("PUSH_AUTH", "none")]),
         ] {
             assert!(read(bind, pairs).unwrap_err().contains("PUSH_AUTH"), "{bind} {pairs:?}");
@@ -145,18 +198,19 @@ mod tests {
     }
 
     #[test]
-    fn with_tokens_any_address_will_do_if_it_is_known_whose() {
-        let whole = [
-            ("PUSH_AUTH", "oidc"),
-            ("JUMUN_ENV", "production"),
-            ("PUSH_SERVICE_ACCOUNT", "pusher@shop.iam.gserviceaccount.com"),
-            ("PUSH_AUDIENCE", "https://stock.shop.example/api/checkout/stock"),
-        ];
-        assert!(matches!(read("0.0.0.0:8081", &whole), Ok(PushAuth::Oidc(_))));
-        for missing in [&whole[..2], &whole[..3]] {
-            assert!(read("0.0.0.0:8081", missing).unwrap_err().contains("PUSH_AUDIENCE"));
+    fn nothing_said_means_tokens_and_they_must_be_somebodys() {
+        let anywhere = "0.0.0.0:8081";
+        for pairs in [[].as_slice(), &[PRODUCTION], &[("PUSH_KEY", "short")], &[ACCOUNT]] {
+            assert!(read(anywhere, pairs).unwrap_err().contains("PUSH_KEY"), "{pairs:?}");
         }
-        let plain = [whole.as_slice(), &[("PUSH_JWKS_URL", "http://keys.example")]].concat();
-        assert!(read("0.0.0.0:8081", &plain).unwrap_err().contains("PUSH_JWKS_URL"));
+        assert!(read(anywhere, &PUBSUB).unwrap_err().contains("PUSH_SERVICE_ACCOUNT"));
+        assert!(read(anywhere, &[PUBSUB.as_slice(), &[KEY]].concat()).unwrap_err().contains("PUSH_SERVICE_ACCOUNT"));
+        for pairs in [[KEY].as_slice(), &[KEY, PRODUCTION]] {
+            assert!(!read(anywhere, pairs).unwrap().is_loopback());
+        }
+        let google = [PUBSUB[0], PUBSUB[1], ACCOUNT, PRODUCTION];
+        assert!(!read(anywhere, &google).unwrap().is_loopback());
+        let plain = [google.as_slice(), &[("PUSH_JWKS_URL", "http://keys.example")]].concat();
+        assert!(read(anywhere, &plain).unwrap_err().contains("PUSH_JWKS_URL"));
     }
 }

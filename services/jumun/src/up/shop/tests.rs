@@ -14,9 +14,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A shop on a database of its own, as `jumun up` opens it.
 async fn open() -> (Shop, Home, Variables, tempfile::TempDir) {
+    open_with(&[]).await
+}
+
+async fn open_with(told: &[(&str, &str)]) -> (Shop, Home, Variables, tempfile::TempDir) {
     let (_, url) = postgres::fresh_url(&database::MIGRATOR).await;
     let folder = tempfile::tempdir().unwrap();
     let mut variables = Variables::default();
+    for (name, value) in told {
+        variables.set_default(name, *value);
+    }
     variables.set_default("DATABASE_URL", url);
     variables.set_default("JUMUN_DATA_DIR", folder.path().to_str().unwrap());
     // Free ports only: a usual one may be another test's a moment after it was ours.
@@ -121,6 +128,70 @@ async fn a_purchase_in_an_all_in_one_shop_leaves_sound_books() {
     for url in [&addresses.shop, &addresses.sandbox, &addresses.stock_worker, &addresses.push_worker] {
         assert!(reqwest::get(url).await.is_err(), "{url} still answers");
     }
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Pushes a forged message to the stock worker, and returns the status of the answer.
+async fn forge(shop: &Shop, token: Option<&str>) -> u16 {
+    let url = format!("{}{}", shop.addresses().stock_worker, messaging::topology::STOCK_PATH);
+    let subscription = format!("projects/{}/subscriptions/checkout-stock", messaging::embedded::PROJECT);
+    let message = json!({"messageId": "1", "data": "", "attributes": {"ce-id": Uuid::now_v7()}});
+    let push = Client::new().post(url).json(&json!({"subscription": subscription, "message": message}));
+    let push = if let Some(token) = token { push.bearer_auth(token) } else { push };
+    push.send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shop_of_one_machine_sells_in_production_and_its_workers_believe_its_broker_alone() {
+    let (shop, sandbox) = (free_port(), free_port());
+    let account = Sandbox::new(sandbox::Settings::default()).service_account_json();
+    let (shop, home, variables, _folder) = open_with(&[
+        ("JUMUN_ENV", "production"),
+        ("CHECKOUT_BIND", &format!("127.0.0.1:{shop}")),
+        ("PUBLIC_URL", &format!("http://localhost:{shop}")),
+        ("SANDBOX_PORT", &sandbox.to_string()),
+        ("TOSS_BASE_URL", &format!("http://127.0.0.1:{sandbox}/toss")),
+        ("TOSS_SDK_URL", &format!("http://127.0.0.1:{sandbox}/toss/v2/standard")),
+        ("TOSS_CLIENT_KEY", "test_gck_of_this_shop"),
+        ("TOSS_SECRET_KEY", "test_gsk_of_this_shop"),
+        ("FCM_BASE_URL", "https://127.0.0.1:9"), // nobody has registered a phone
+        ("FCM_SERVICE_ACCOUNT", &account),
+    ])
+    .await;
+    let end = buy(&shop).await;
+    assert!(end.contains("/checkout/success"), "{end}");
+    let deadline = Instant::now() + PATIENCE;
+    while !books(&shop, &variables).await.violations.is_empty() {
+        assert!(Instant::now() < deadline, "{}", books(&shop, &variables).await.text());
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(forge(&shop, None).await, 401);
+    assert_eq!(forge(&shop, Some("eyJhbGciOiJub25lIn0.e30.")).await, 401);
+    let parked: i64 = sqlx::query_scalar("SELECT count(*) FROM dead_letters").fetch_one(&shop.db).await.unwrap();
+    assert_eq!((shop.messages(), parked), ("embedded", 0));
+    shop.close(&home).await.unwrap();
+}
+
+#[test]
+fn nobody_takes_real_money_and_believes_anybody() {
+    let read = |pairs: &[(&str, &str)]| {
+        let mut env = Env::from_pairs(pairs.iter().copied());
+        Settings::read(&mut env);
+        env.finish().map_err(|refusals| refusals.to_string())
+    };
+    let live = [
+        ("TOSS_SECRET_KEY", "live_gsk_x"),
+        ("TOSS_CLIENT_KEY", "live_gck_x"),
+        ("TOSS_BASE_URL", "https://api.tosspayments.com"),
+        ("PUBLIC_URL", "https://shop.example"),
+        ("PUSH_KEY", "a key that is long enough to sign with"),
+    ];
+    read(&live).unwrap();
+    let unproven = [live.as_slice(), &[("PUSH_AUTH", "loopback")]].concat();
+    assert!(read(&unproven).unwrap_err().contains("PUSH_AUTH: a shop that takes real money"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
