@@ -208,6 +208,33 @@ async fn what_the_console_gives_back_is_adopted_once() {
 }
 
 #[tokio::test]
+async fn what_the_console_gives_back_is_heard_of_by_webhook() {
+    let (shop, buyer, order, payment) = paid().await;
+    shop.deliver_events().await;
+    for (amount, status, refunded) in [(10_000, "paid", 10_000), (20_000, "refunded", 30_000)] {
+        shop.operator().cancel_at_console(&payment.payment_key, amount).await;
+        for _ in 0..2 {
+            shop.wait(TimeDelta::seconds(10)).await;
+            shop.bring_webhooks(&order.id).await;
+            shop.look_into_webhooks().await;
+            shop.deliver_events().await;
+            let standing = (buyer.status(&order).await, refunded_amount(&buyer, &order).await);
+            assert_eq!((standing.0.as_str(), standing.1), (status, refunded));
+        }
+    }
+    assert_eq!(shop.sandbox.notifications("phone").len(), 3, "paid, and each of the two once");
+    shop.verify().await;
+
+    let (shop, buyer, order, payment) = paid().await;
+    shop.operator().cancel_at_console(&payment.payment_key, 30_000).await;
+    shop.bring_webhooks(&order.id).await;
+    shop.look_into_webhooks().await;
+    shop.deliver_events().await;
+    assert_eq!((buyer.status(&order).await.as_str(), refunded_amount(&buyer, &order).await), ("refunded", 30_000));
+    shop.verify().await;
+}
+
+#[tokio::test]
 async fn a_refund_races_the_stock_worker_and_the_goods_come_back_once() {
     let shop = OpenShop::open().await;
     let buyer = shop.visitor().await;

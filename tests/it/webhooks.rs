@@ -212,7 +212,7 @@ async fn an_overdue_account_is_closed_and_its_goods_are_free() {
     shop.spoil(Endpoint::Cancel, "answer-lost", 1);
     shop.reconcile().await;
     shop.reconcile().await;
-    assert_eq!((buyer.status(&order).await.as_str(), shop.stock("mug").await), ("canceled", (100, 0)));
+    assert_eq!((buyer.status(&order).await.as_str(), shop.stock("mug").await), ("expired", (100, 0)));
     assert!(!shop.sandbox.deposit(&order.id), "nobody can pay for it any more");
     shop.bring_webhooks(&order.id).await;
     shop.look_into_webhooks().await;

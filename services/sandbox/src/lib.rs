@@ -141,6 +141,17 @@ impl Sandbox {
     /// Moves the clock the payments live by.
     pub fn advance_clock(&self, by: TimeDelta) {
         self.0.clock.advance(by);
+        self.announce_expired();
+    }
+
+    /// Tells the shop of payments whose window or whose time for the confirm has passed. Of an account that nobody paid
+    /// into in time Toss says nothing.
+    pub(crate) fn announce_expired(&self) {
+        let now = self.now();
+        let mut book = self.book();
+        for payment in book.run_out(now) {
+            self.announce(payment, now);
+        }
     }
 
     /// Pays into the order's virtual account; false when none is waiting.

@@ -5,10 +5,11 @@ use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use service::{Env, Limits, Mode, serve};
-use tokio::join;
 use tokio::net::TcpListener;
+use tokio::{join, select};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -86,7 +87,13 @@ pub async fn run(sandbox: Sandbox, listener: TcpListener, shutdown: Cancellation
         shutdown.clone(),
     );
     join!(serving, async {
-        shutdown.cancelled().await;
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            select! {
+                () = shutdown.cancelled() => break,
+                _ = seconds.tick() => sandbox.announce_expired(),
+            }
+        }
         sandbox.release_hanging_calls();
     });
 }

@@ -125,8 +125,7 @@ pub async fn lease(db: &PgPool, limit: i64, lease: Duration) -> sqlx::Result<Vec
         ), ready AS MATERIALIZED (
             SELECT d.event_id, d.device_id, e.type, o.name, t.kind, t.token, t.locale,
                 CASE e.type WHEN 'checkout-refunded' THEN (e.data::jsonb ->> 'amount')::bigint ELSE o.amount END AS amount,
-                -- Not a join: that would look up the payment of every success, too.
-                CASE e.type WHEN 'checkout-failed' THEN (SELECT decline_message FROM payments WHERE id = e.payment_id) END AS decline_message
+                CASE e.type WHEN 'checkout-failed' THEN nullif(e.data::jsonb ->> 'reason', '') END AS decline_message
             FROM due d
             LEFT JOIN outbox e ON e.id = d.event_id
             LEFT JOIN orders o ON o.id = e.order_id

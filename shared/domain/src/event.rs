@@ -8,7 +8,7 @@ use crate::{Currency, Decline, EventId, OrderId, PaymentId, PaymentKey, RefundId
 pub enum EventType {
     /// An order was paid.
     CheckoutSuccess,
-    /// A payment was refused; the order may be paid another way.
+    /// A payment was refused and the order may be paid another way; or a deposit was taken back and is awaited again.
     CheckoutFailed,
     /// Money went back to the buyer.
     CheckoutRefunded,
@@ -50,8 +50,10 @@ pub enum Event {
         amount: Won,
         /// When.
         paid_at: DateTime<Utc>,
+        /// Which decision about the payment this is: a deposit that is taken back may come again.
+        version: i32,
     },
-    /// The provider refused.
+    /// The provider refused, or the bank took a deposit back ([`Decline::reversed`]).
     CheckoutFailed {
         /// The order, payable again.
         order: OrderId,
@@ -61,6 +63,8 @@ pub enum Event {
         decline: Decline,
         /// How much was asked for.
         amount: Won,
+        /// Which decision about the payment this is.
+        version: i32,
     },
     /// Money went back.
     CheckoutRefunded {
@@ -142,11 +146,13 @@ impl Event {
     /// Its id, the same for the same announcement however often it is derived.
     pub fn id(&self) -> EventId {
         match self {
-            // A deposit that is taken back and comes again is paid again, and that is another event.
-            Self::CheckoutSuccess { payment, paid_at, .. } => {
-                EventId::derived(payment.uuid(), &format!("checkout-success@{}", paid_at.timestamp()))
+            // A deposit that is taken back and comes again is paid again, perhaps within the same second: another event.
+            Self::CheckoutSuccess { payment, version, .. } => {
+                EventId::derived(payment.uuid(), &format!("checkout-success@{version}"))
             }
-            Self::CheckoutFailed { payment, .. } => EventId::derived(payment.uuid(), "checkout-failed"),
+            Self::CheckoutFailed { payment, version, .. } => {
+                EventId::derived(payment.uuid(), &format!("checkout-failed@{version}"))
+            }
             Self::CheckoutRefunded { refund, .. } => EventId::derived(refund.uuid(), "checkout-refunded"),
         }
     }
@@ -215,6 +221,7 @@ mod tests {
             payment_type: "NORMAL".into(),
             amount: Won::new(39_000).unwrap(),
             paid_at: DateTime::from_timestamp(1_767_236_400, 0).unwrap(),
+            version: 0,
         };
         assert_eq!(
             event.body().unwrap(),

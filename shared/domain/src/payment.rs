@@ -150,4 +150,10 @@ impl Decline {
     pub fn by_provider(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into(), kind: DeclineKind::Buyer }
     }
+
+    /// The bank took a deposit back, which is not the provider's word but ours for it.
+    pub fn reversed() -> Self {
+        let message = "은행이 입금을 취소했습니다. 기한 안에 다시 입금해 주세요 / The bank took the deposit back, please transfer it again";
+        Self::by_provider("DEPOSIT_REVERSED", message)
+    }
 }

@@ -105,16 +105,16 @@ pub fn settle(attempt: Attempt, evidence: Evidence, at: DateTime<Utc>) -> Result
     }
     match (&attempt.payment.state, evidence) {
         (_, Evidence::RefundRefused(refund, why)) => held::refused(attempt, refund, why),
-        (PaymentState::Confirming, Evidence::Declined(decline)) => Ok(declined(attempt, decline)),
+        (PaymentState::Confirming, Evidence::Declined(decline)) => Ok(declined(attempt, decline, at)),
         (PaymentState::Confirming, Evidence::NotFound) => {
             if at - attempt.payment.asked_at < NEVER_ARRIVED_AFTER {
                 return Err(Undecided::Open);
             }
             let decline = Decline::by_provider("NOT_FOUND_PAYMENT", "존재하지 않는 결제 정보 입니다.");
-            Ok(declined(attempt, decline))
+            Ok(declined(attempt, decline, at))
         }
         (PaymentState::Confirming | PaymentState::AwaitingDeposit(_), Evidence::Seen(seen)) => {
-            seen_while_live(attempt, seen)
+            seen_while_live(attempt, seen, at)
         }
         // A deposit account that the provider denies knowing, or a refusal of something long accepted.
         (PaymentState::AwaitingDeposit(_), Evidence::NotFound | Evidence::Declined(_)) => {
@@ -132,15 +132,15 @@ pub fn settle(attempt: Attempt, evidence: Evidence, at: DateTime<Utc>) -> Result
     }
 }
 
-fn seen_while_live(attempt: Attempt, seen: ProviderPayment) -> Result<Settlement, Undecided> {
+fn seen_while_live(attempt: Attempt, seen: ProviderPayment, at: DateTime<Utc>) -> Result<Settlement, Undecided> {
     let state = attempt.payment.state.name();
     match seen.status {
         ProviderStatus::Done(approval) => Ok(paid(attempt, approval)),
         ProviderStatus::WaitingForDeposit(_) if state == "awaiting_deposit" => Err(Undecided::Settled(state)),
         ProviderStatus::WaitingForDeposit(deposit) => Ok(awaiting(attempt, deposit)),
-        ProviderStatus::Failed(decline) => Ok(declined(attempt, decline)),
+        ProviderStatus::Failed(decline) => Ok(declined(attempt, decline, at)),
         // Taken back before we ever heard of it: nothing is kept, so nothing was bought.
-        ProviderStatus::Canceled { .. } if seen.balance == Won::ZERO => Ok(ended(attempt)),
+        ProviderStatus::Canceled { .. } if seen.balance == Won::ZERO => Ok(ended(attempt, at)),
         // Partly taken back: the rest was paid for, and what went back is a refund.
         ProviderStatus::Canceled { approved_at: Some(approved_at) } => {
             let approval = Approval { approved_at, method: None, receipt_url: None };
@@ -175,7 +175,7 @@ fn same_payment(payment: &Payment, seen: &ProviderPayment) -> Result<(), Undecid
     Ok(())
 }
 
-fn paid(Attempt { order, payment, .. }: Attempt, approval: Approval) -> Settlement {
+fn paid(Attempt { order, payment, version, .. }: Attempt, approval: Approval) -> Settlement {
     let paid_at = approval.approved_at;
     let event = Event::CheckoutSuccess {
         order: order.id,
@@ -184,6 +184,7 @@ fn paid(Attempt { order, payment, .. }: Attempt, approval: Approval) -> Settleme
         payment_type: payment.payment_type.clone(),
         amount: payment.amount,
         paid_at,
+        version,
     };
     let state = OrderState::Paid { payment: payment.id, paid_at, refunded: Won::ZERO };
     let payment = Payment { state: PaymentState::Done(approval), ..payment };
@@ -196,25 +197,27 @@ fn awaiting(Attempt { order, payment, .. }: Attempt, deposit: Deposit) -> Settle
     Settlement { order: Order { state, ..order }, payment, event: None, refunds: Vec::new() }
 }
 
-fn declined(Attempt { order, payment, .. }: Attempt, decline: Decline) -> Settlement {
+fn declined(Attempt { order, payment, version, .. }: Attempt, decline: Decline, at: DateTime<Utc>) -> Settlement {
     let event = Event::CheckoutFailed {
         order: order.id,
         payment: payment.id,
         decline: decline.clone(),
         amount: payment.amount,
+        version,
     };
     let payment = Payment { state: PaymentState::Declined(decline), ..payment };
-    Settlement { order: payable_again(order), payment, event: Some(event), refunds: Vec::new() }
+    Settlement { order: payable_again(order, at), payment, event: Some(event), refunds: Vec::new() }
 }
 
-fn ended(Attempt { order, payment, .. }: Attempt) -> Settlement {
+fn ended(Attempt { order, payment, .. }: Attempt, at: DateTime<Utc>) -> Settlement {
     let payment = Payment { state: PaymentState::Canceled, ..payment };
-    Settlement { order: payable_again(order), payment, event: None, refunds: Vec::new() }
+    Settlement { order: payable_again(order, at), payment, event: None, refunds: Vec::new() }
 }
 
 /// A declined order may be paid another way; a deposit that never came ends the order.
-fn payable_again(order: Order) -> Order {
+fn payable_again(order: Order, at: DateTime<Utc>) -> Order {
     let state = match order.state {
+        OrderState::AwaitingDeposit { due_at, .. } if due_at <= at => OrderState::Expired,
         OrderState::AwaitingDeposit { .. } => OrderState::Canceled,
         _ => OrderState::Pending,
     };

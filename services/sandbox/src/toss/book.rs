@@ -15,6 +15,8 @@ use super::transactions::Transaction;
 pub(crate) struct Book {
     since: DateTime<Utc>,
     payments: Vec<Payment>,
+    /// Those that time may end.
+    open: Vec<usize>,
     by_key: HashMap<Arc<str>, usize>,
     orders: HashMap<Arc<str>, OrderEntry>,
     /// Oldest first; never removed.
@@ -74,6 +76,7 @@ impl Default for Book {
         Self {
             since: Utc::now(),
             payments: Vec::new(),
+            open: Vec::new(),
             by_key: HashMap::new(),
             orders: HashMap::new(),
             transactions: Vec::new(),
@@ -94,6 +97,21 @@ impl Book {
         self.by_key.insert(Arc::clone(&payment.key), index);
         self.orders.entry(Arc::clone(&payment.order_id)).or_default().payments.push(index);
         self.payments.push(payment);
+        self.open.push(index);
+    }
+
+    /// What has run out of time since somebody last asked, each once.
+    pub(crate) fn run_out(&mut self, now: DateTime<Utc>) -> Vec<&Payment> {
+        let mut ended = Vec::new();
+        self.open.retain(|index| {
+            let payment = &mut self.payments[*index];
+            payment.age(now);
+            if payment.status() == Status::Expired {
+                ended.push(*index);
+            }
+            matches!(payment.status(), Status::Ready | Status::InProgress)
+        });
+        ended.into_iter().map(|index| &self.payments[index]).collect()
     }
 
     pub(crate) fn find(&mut self, key: &str, now: DateTime<Utc>) -> Option<&mut Payment> {

@@ -286,6 +286,7 @@ mod tests {
     use axum::Router;
     use axum::body::Bytes;
     use axum::extract::State;
+    use chrono::TimeDelta;
     use http::{HeaderMap, StatusCode};
     use serde_json::Value;
 
@@ -372,6 +373,25 @@ mod tests {
         assert_eq!(tries[7].0["tosspayments-webhook-transmission-retried-count"], "7");
         tokio::task::yield_now().await;
         assert_eq!(shop.received.lock().len(), 8);
+    }
+
+    #[tokio::test]
+    async fn what_runs_out_of_time_is_told_of_once_and_an_overdue_account_is_not() {
+        let desk = Desk::new();
+        desk.open("window", 15_000).await;
+        desk.authenticated("confirm", 15_000, "choice=card").await;
+        desk.paid("account", "choice=virtual-account").await;
+        let told = |order| desk.sandbox.webhooks(Some(order)).len();
+        desk.sandbox.advance_clock(TimeDelta::minutes(10));
+        assert_eq!((told("window"), told("confirm")), (0, 1));
+        desk.sandbox.advance_clock(TimeDelta::minutes(20));
+        desk.sandbox.advance_clock(TimeDelta::hours(200));
+        assert_eq!((told("window"), told("confirm"), told("account")), (1, 1, 2));
+        let webhook: Value = serde_json::from_str(&desk.sandbox.webhooks(Some("window"))[0].body).unwrap();
+        assert_eq!(
+            (&webhook["data"]["status"], &webhook["data"]["failure"]["code"]),
+            (&json!("EXPIRED"), &json!("EXPIRED_PAYMENT"))
+        );
     }
 
     #[tokio::test]

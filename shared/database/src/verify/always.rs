@@ -144,20 +144,23 @@ pub(super) static INVARIANTS: [Invariant; 19] = [
     },
     Invariant {
         name: "decline_announced",
-        statement: "a payment was announced as failed exactly once if it was declined, and never if it was not",
+        statement: "a payment was announced as failed once if it was declined, and each time that its deposit was taken back",
         scope: Scope::Order,
         sql: "
             SELECT coalesce(p.provider_order_id, e.payment_id::text),
-                format('%s, announced %s times', coalesce(p.status, 'unknown'), coalesce(e.times, 0))
+                format('%s, taken back %s times, announced %s times', coalesce(p.status, 'unknown'), coalesce(p.reversals, 0),
+                    coalesce(e.times, 0))
             FROM payments p
             FULL JOIN (
                 SELECT payment_id, count(*) AS times FROM outbox WHERE type = 'checkout-failed' GROUP BY payment_id
             ) e ON e.payment_id = p.id
             WHERE CASE
-                WHEN e.times IS NOT NULL THEN e.times <> 1 OR p.status IS NULL
+                WHEN e.times IS NOT NULL THEN p.status IS NULL
                     -- Money that came after the refusal does not take the announcement back.
-                    OR p.status NOT IN ('declined', 'excess')
-                ELSE p.status = 'declined' AND p.settled_at >= (SELECT since FROM evidence)
+                    OR e.times > p.reversals + (p.status IN ('declined', 'excess'))::int
+                    OR (e.times < p.reversals + (p.status = 'declined')::int AND p.asked_at >= (SELECT since FROM evidence))
+                ELSE (p.status = 'declined' AND p.settled_at >= (SELECT since FROM evidence))
+                    OR (p.reversals > 0 AND p.asked_at >= (SELECT since FROM evidence))
             END",
     },
     Invariant {
@@ -172,8 +175,8 @@ pub(super) static INVARIANTS: [Invariant; 19] = [
                 OR CASE e.type
                     WHEN 'checkout-success' THEN (e.data::jsonb ->> 'paymentKey', e.data::jsonb ->> 'amount')
                         IS DISTINCT FROM (p.payment_key, p.amount::text)
-                    -- Money that came after the refusal takes the code off the payment.
-                    WHEN 'checkout-failed' THEN p.status = 'declined' AND (e.data::jsonb ->> 'code', e.data::jsonb ->> 'amount')
+                    -- Money that came after the refusal takes the code off the payment; a deposit that was taken back leaves none.
+                    WHEN 'checkout-failed' THEN p.status = 'declined' AND (e.data::jsonb ->> 'code') <> 'DEPOSIT_REVERSED' AND (e.data::jsonb ->> 'code', e.data::jsonb ->> 'amount')
                         IS DISTINCT FROM (p.decline_code, p.amount::text)
                 END",
     },

@@ -137,6 +137,8 @@ const CORRUPTIONS: &[(&[&str], &str)] = &[
     // The announcement got lost.
     (&["paid_announced", "push_explained", "events_known"], "DELETE FROM outbox WHERE type = 'checkout-success'"),
     (&["decline_announced", "push_explained", "events_known"], "DELETE FROM outbox WHERE type = 'checkout-failed'"),
+    // The bank took a deposit back, and nobody was told.
+    (&["decline_announced"], "UPDATE payments SET reversals = reversals + 1 WHERE status = 'awaiting_deposit'"),
     (
         &["events_published", "events_taken", "paid_announced"],
         "INSERT INTO outbox (id, type, order_id, payment_id, data)

@@ -3,7 +3,7 @@
 use super::{Attempt, Settlement, Undecided, awaiting};
 use crate::refund::settled;
 use crate::{
-    Approval, Decline, Payment, PaymentState, ProviderCancel, ProviderPayment, ProviderStatus, Refund, RefundId,
+    Approval, Decline, Event, Payment, PaymentState, ProviderCancel, ProviderPayment, ProviderStatus, Refund, RefundId,
     RefundState, Won,
 };
 
@@ -24,7 +24,14 @@ pub(super) fn seen(attempt: Attempt, seen: ProviderPayment) -> Result<Settlement
         ProviderStatus::WaitingForDeposit(deposit)
             if matches!(attempt.payment.state, PaymentState::Done(_)) && attempt.refunds.is_empty() =>
         {
-            Ok(awaiting(attempt, deposit))
+            let event = Event::CheckoutFailed {
+                order: attempt.order.id,
+                payment: attempt.payment.id,
+                decline: Decline::reversed(),
+                amount: attempt.payment.amount,
+                version: attempt.version,
+            };
+            Ok(Settlement { event: Some(event), ..awaiting(attempt, deposit) })
         }
         status => Err(Undecided::Contradiction { ours, theirs: status.name().into() }),
     }
