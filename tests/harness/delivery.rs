@@ -1,11 +1,14 @@
 //! Events delivered, on whichever engine the shop has.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use domain::EventPublisher;
+use messaging::engine::Engine;
 use messaging::relay::Progress;
 use messaging::topology::SUBSCRIPTIONS;
 
-use crate::{PATIENCE, Shop};
+use crate::{Google, PATIENCE, Shop};
 
 /// Makes two tests of each function, which takes an `OpenShop`: one on the embedded engine, one on Google's emulator.
 #[macro_export]
@@ -72,6 +75,34 @@ impl Shop {
         self.eventually("two attempts", tried).await;
     }
 
+    /// Waits until so many pushes of a subscription were acknowledged since it was set up. The embedded engine owes nothing
+    /// any more once [`deliver_events`](Self::deliver_events) is done; Google's may still repeat itself.
+    pub async fn acknowledged(&self, subscription: &str, pushes: usize) {
+        let Some(google) = &self.google else { return };
+        let done = |it: &&crate::Attempt| it.subscription == subscription && it.status.is_success();
+        let enough = async || google.relay.attempts().iter().filter(done).count() >= pushes;
+        self.eventually("the pushes to be acknowledged", enough).await;
+    }
+
+    /// Publishes everything, and has the engine forget what it owes to these subscriptions.
+    pub async fn publish_and_forget(&self, subscriptions: &[&str]) {
+        if let Some(google) = &self.google {
+            google.unsubscribe(subscriptions).await; // what is published to nobody is forgotten
+        }
+        while self.api.relay.step().await.expect("the outbox") != Progress::Idle {}
+        if let Some(google) = &self.google {
+            return google.set_up().await;
+        }
+        let forget = sqlx::query("DELETE FROM deliveries WHERE subscription = ANY($1)").bind(subscriptions);
+        forget.execute(&self.db).await.expect("a change");
+    }
+
+    /// A publisher to the shop's engine, as programs beside the shop have one.
+    pub async fn publisher(&self) -> Arc<dyn EventPublisher> {
+        let engine = self.google.as_ref().map_or(Engine::Embedded, Google::engine);
+        engine.publisher(&self.db, Arc::default()).await.expect("a publisher")
+    }
+
     /// How many deliveries the engine still owes.
     async fn waiting(&self) -> i64 {
         if self.google.is_none() {
@@ -83,7 +114,7 @@ impl Shop {
         let sql =
             "SELECT count(*) FROM outbox JOIN unnest($1::text[], $2::text[]) AS s (topic, consumer) ON topic = type
             WHERE NOT EXISTS (SELECT FROM inbox WHERE inbox.consumer = s.consumer AND event_id = outbox.id)
-              AND NOT EXISTS (SELECT FROM dead_letters WHERE source = s.consumer AND event_id = outbox.id)";
+              AND NOT EXISTS (SELECT FROM dead_letters WHERE source = s.consumer AND event_id = outbox.id AND status <> 'replayed')";
         sqlx::query_scalar(sql).bind(topics).bind(consumers).fetch_one(&self.db).await.expect("a number")
     }
 

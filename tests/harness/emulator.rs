@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use std::{env, fs, io, thread};
+use std::{env, fmt, fs, io, thread};
 
 use reqwest::Client;
 use tokio::net::TcpListener;
@@ -23,39 +23,89 @@ pub struct Emulator {
     pid: Mutex<u32>,
 }
 
-impl Emulator {
-    /// The one that all tests of this process share; each has a project of its own there. `None` when there is none on
-    /// this machine, which is said aloud, unless `CI` is set and Google's package is installed.
-    pub async fn shared() -> Option<Arc<Self>> {
-        static SHARED: OnceCell<Option<Arc<Emulator>>> = OnceCell::const_new();
-        static SKIPPED: AtomicU32 = AtomicU32::new(0);
-        let shared = SHARED.get_or_init(Self::start).await.clone();
-        if shared.is_none() {
-            let skipped = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
-            // Not `eprintln!`, which the test runner keeps to itself when a test passes.
-            let _ = writeln!(
-                io::stderr(),
-                "SKIPPED {skipped} tests so far: no Pub/Sub emulator here. Install Google's package \
-                 google-cloud-cli-pubsub-emulator and Java, or set PUBSUB_EMULATOR_JAR."
-            );
+/// Why there is no emulator.
+#[derive(Debug)]
+pub enum NoEmulator {
+    /// There is none on this machine.
+    NotInstalled,
+    /// There is one.
+    DoesNotStart(io::Error),
+}
+
+impl fmt::Display for NoEmulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotInstalled => f.write_str(
+                "no Pub/Sub emulator here. Install Google's package google-cloud-cli-pubsub-emulator and Java, or set \
+                 PUBSUB_EMULATOR_JAR",
+            ),
+            Self::DoesNotStart(error) => write!(f, "the Pub/Sub emulator is installed and does not start: {error}"),
         }
-        shared
+    }
+}
+
+/// What a test does that needs an emulator.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It is left out, with these words.
+    Skip(String),
+    /// It fails, with these.
+    Fail(String),
+}
+
+impl NoEmulator {
+    /// A developer's machine need not have an emulator, and is told what was left out. Where it decides whether a change is
+    /// good (`ci`), one that is there must work.
+    fn verdict(&self, ci: bool, skipped: u32) -> Verdict {
+        match self {
+            Self::DoesNotStart(_) if ci => Verdict::Fail(self.to_string()),
+            Self::NotInstalled | Self::DoesNotStart(_) => {
+                Verdict::Skip(format!("SKIPPED {skipped} tests so far: {self}."))
+            }
+        }
+    }
+
+    /// Skips the test that asks, aloud; or fails it.
+    fn skip(&self) {
+        static SKIPPED: AtomicU32 = AtomicU32::new(0);
+        match self.verdict(env::var_os("CI").is_some(), SKIPPED.fetch_add(1, Ordering::Relaxed) + 1) {
+            // Not `eprintln!`, which the test runner keeps to itself when a test passes.
+            Verdict::Skip(words) => drop(writeln!(io::stderr(), "{words}")),
+            Verdict::Fail(words) => panic!("{words}"),
+        }
+    }
+}
+
+impl Emulator {
+    /// The one that all tests of this process share; each has a project of its own there. `None`: the test is skipped.
+    pub async fn shared() -> Option<Arc<Self>> {
+        static SHARED: OnceCell<Result<Arc<Emulator>, NoEmulator>> = OnceCell::const_new();
+        let shared = SHARED.get_or_init(Self::start).await;
+        shared.as_ref().inspect_err(|missing| missing.skip()).ok().cloned()
     }
 
     /// Another one, to be killed. `None` as with [`shared`](Self::shared).
-    pub async fn start() -> Option<Arc<Self>> {
-        let jar = jar()?;
+    pub async fn of_its_own() -> Option<Arc<Self>> {
+        Self::start().await.inspect_err(NoEmulator::skip).ok()
+    }
+
+    /// Starts one.
+    ///
+    /// # Errors
+    /// When there is none, or it does not start.
+    pub async fn start() -> Result<Arc<Self>, NoEmulator> {
+        let jar = jar().ok_or(NoEmulator::NotInstalled)?;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         drop(listener); // the emulator takes the port over
         let emulator = Self { jar, port, pid: Mutex::default() };
-        match emulator.run().await {
-            Ok(()) => Some(Arc::new(emulator)),
-            Err(error) if env::var_os("CI").is_some() => {
-                panic!("the emulator is installed and does not start: {error}")
-            }
-            Err(_) => None,
-        }
+        emulator.run().await.map_err(NoEmulator::DoesNotStart)?;
+        Ok(Arc::new(emulator))
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        *self.pid.lock().unwrap()
     }
 
     /// What `PUBSUB_EMULATOR_HOST` is set to.
@@ -65,8 +115,7 @@ impl Emulator {
 
     /// SIGKILL. It forgets everything.
     pub async fn kill(&self) {
-        let pid = *self.pid.lock().unwrap();
-        let killed = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+        let killed = Command::new("kill").args(["-KILL", &self.pid().to_string()]).status();
         assert!(killed.expect("a kill command").success());
         while self.answers().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -123,4 +172,25 @@ fn jar() -> Option<PathBuf> {
     let home = env::home_dir().unwrap_or_default().join("google-cloud-sdk/platform/pubsub-emulator/lib");
     let unpacked = fs::read_dir(home).into_iter().flatten().flatten().map(|it| it.path());
     packaged.chain(unpacked).find(|it| it.extension().is_some_and(|it| it == "jar"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_where_changes_are_judged_a_broken_emulator_is_a_failure_and_a_skip_is_never_silent() {
+        let broken = NoEmulator::DoesNotStart(io::Error::other("no Java"));
+        assert!(matches!(broken.verdict(true, 1), Verdict::Fail(words) if words.contains("no Java")));
+        for (missing, ci) in [(&broken, false), (&NoEmulator::NotInstalled, false), (&NoEmulator::NotInstalled, true)] {
+            let Verdict::Skip(words) = missing.verdict(ci, 7) else { panic!("{missing} fails, ci: {ci}") };
+            assert!(words.starts_with("SKIPPED 7 tests so far: ") && words.contains(&missing.to_string()), "{words}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_run_is_said_not_to_start() {
+        let nonsense = Emulator { jar: "/no/such.jar".into(), port: 1, pid: Mutex::default() };
+        assert!(nonsense.run().await.unwrap_err().to_string().contains("does not answer"));
+    }
 }

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use messaging::engine::Engine;
 use messaging::google::Access;
 use messaging::push::{PushAuth, Sender};
-use messaging::topology::{Policy, Worker};
+use messaging::topology::{Policy, Subscription, Worker};
 use pubsub_setup::{Setup, Wanted};
+use reqwest::Client;
 use tokio_util::sync::CancellationToken;
 
 use crate::emulator::Emulator;
@@ -34,6 +36,19 @@ impl Google {
         let project = format!("shop-{}", uuid::Uuid::new_v4().simple());
         let access = Access { project, emulator: Some(emulator.host()) };
         Self { emulator, relay, access }
+    }
+
+    pub(crate) fn engine(&self) -> Engine {
+        Engine::Google(self.access.clone())
+    }
+
+    /// Deletes subscriptions, with all that they hold.
+    pub(crate) async fn unsubscribe(&self, subscriptions: &[&str]) {
+        for name in subscriptions {
+            let subscription = Subscription::named(name).expect("a subscription").resource(self.project());
+            let request = Client::new().delete(format!("http://{}/v1/{subscription}", self.emulator.host()));
+            request.send().await.expect("an answer").error_for_status().expect("a subscription");
+        }
     }
 
     /// Its project on the emulator.

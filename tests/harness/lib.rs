@@ -8,6 +8,7 @@
 )]
 
 mod buyer;
+mod cpu;
 mod delivery;
 mod emulator;
 mod google;
@@ -43,7 +44,8 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 pub use buyer::{Answer, Authenticated, Buyer, Placed};
-pub use emulator::Emulator;
+pub use cpu::cpu_time;
+pub use emulator::{Emulator, NoEmulator};
 pub use google::Google;
 pub use guarded::Guarded;
 pub use operator::Operator;

@@ -154,6 +154,11 @@ impl ServiceProcess {
         self.child.kill().await.expect("a process to kill");
     }
 
+    /// Its number, while it lives.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Waits for its end, and returns the signal that ended it.
     ///
     /// # Errors

@@ -3,11 +3,14 @@
 use harness::{OpenShop, Role, ServiceProcess};
 use sandbox::Endpoint;
 
+harness::on_both_engines!(
+    a_storefront_killed_between_approval_and_commit_ends_paid,
+    a_storefront_killed_while_it_sells_loses_no_event,
+);
+
 const SERVICE: &str = env!("CARGO_BIN_EXE_service-process");
 
-#[tokio::test]
-async fn a_storefront_killed_between_approval_and_commit_ends_paid() {
-    let shop = OpenShop::open().await;
+async fn a_storefront_killed_between_approval_and_commit_ends_paid(shop: OpenShop) {
     let doomed = ServiceProcess::start(&shop, SERVICE, Role::Storefront, None).await;
     let buyer = doomed.visitor(&shop).await;
     buyer.register_device("phone").await;
@@ -30,9 +33,7 @@ async fn a_storefront_killed_between_approval_and_commit_ends_paid() {
     shop.verify().await;
 }
 
-#[tokio::test]
-async fn a_storefront_killed_while_it_sells_loses_no_event() {
-    let shop = OpenShop::open().await;
+async fn a_storefront_killed_while_it_sells_loses_no_event(shop: OpenShop) {
     let mut bought = 0;
     for _ in 0..4 {
         let doomed = ServiceProcess::start(&shop, SERVICE, Role::Storefront, None).await;

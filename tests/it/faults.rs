@@ -4,18 +4,25 @@ use chrono::TimeDelta;
 use harness::{OpenShop, Placed};
 use sandbox::Endpoint;
 
+harness::on_both_engines!(
+    every_spoiled_confirm_ends_as_the_book_says,
+    a_provider_that_says_nothing_for_long_is_asked_until_it_does,
+    a_payment_nobody_confirmed_frees_the_goods_when_the_window_is_over,
+    a_buyer_who_closes_the_tab_has_paid_all_the_same,
+    keys_that_the_provider_refuses_charge_nothing,
+);
+
 /// The order ends paid if and only if the provider kept the money, and the shelf agrees.
-async fn ends_as_the_book_says(shop: &OpenShop, status: &str, order: &Placed, what: &str) {
+async fn ends_as_the_book_says(shop: &OpenShop, stock: i32, status: &str, order: &Placed, what: &str) {
     let kept = shop.sandbox.money_taken(&order.id);
-    let (expected, left) = if kept > 0 { ("paid", 99) } else { ("pending", 100) };
+    let (expected, left) = if kept > 0 { ("paid", stock - 1) } else { ("pending", stock) };
     assert_eq!(status, expected, "{what}: the provider kept {kept}");
     assert!(shop.sandbox.approvals(&order.id) <= 1, "{what}");
     assert_eq!(shop.stock("mug").await, (left, 0), "{what}");
     shop.verify().await;
 }
 
-#[tokio::test]
-async fn every_spoiled_confirm_ends_as_the_book_says() {
+async fn every_spoiled_confirm_ends_as_the_book_says(shop: OpenShop) {
     for what in [
         "reset",
         "hang",
@@ -30,7 +37,7 @@ async fn every_spoiled_confirm_ends_as_the_book_says() {
         "html-502-after",
         "lying-amount",
     ] {
-        let shop = OpenShop::open().await;
+        let (left, _) = shop.stock("mug").await;
         let buyer = shop.visitor().await;
         let order = buyer.place_order(&[("mug", 1)]).await;
         let payment = buyer.authenticate(&order).await;
@@ -39,14 +46,12 @@ async fn every_spoiled_confirm_ends_as_the_book_says() {
         assert!(matches!(status, 200 | 202 | 402), "{what}: {status}");
         shop.reconcile().await;
         shop.deliver_events().await;
-        ends_as_the_book_says(&shop, &buyer.status(&order).await, &order, what).await;
+        ends_as_the_book_says(&shop, left, &buyer.status(&order).await, &order, what).await;
         shop.sandbox.release_hanging_calls();
     }
 }
 
-#[tokio::test]
-async fn a_provider_that_says_nothing_for_long_is_asked_until_it_does() {
-    let shop = OpenShop::open().await;
+async fn a_provider_that_says_nothing_for_long_is_asked_until_it_does(shop: OpenShop) {
     let buyer = shop.visitor().await;
     let order = buyer.place_order(&[("mug", 1)]).await;
     let payment = buyer.authenticate(&order).await;
@@ -63,12 +68,10 @@ async fn a_provider_that_says_nothing_for_long_is_asked_until_it_does() {
     shop.reconcile().await;
     assert_eq!(buyer.status(&order).await, "paid");
     shop.deliver_events().await;
-    ends_as_the_book_says(&shop, "paid", &order, "a silent provider").await;
+    ends_as_the_book_says(&shop, 100, "paid", &order, "a silent provider").await;
 }
 
-#[tokio::test]
-async fn a_payment_nobody_confirmed_frees_the_goods_when_the_window_is_over() {
-    let shop = OpenShop::open().await;
+async fn a_payment_nobody_confirmed_frees_the_goods_when_the_window_is_over(shop: OpenShop) {
     let buyer = shop.visitor().await;
     let order = buyer.place_order(&[("mug", 1)]).await;
     let payment = buyer.authenticate(&order).await;
@@ -80,12 +83,10 @@ async fn a_payment_nobody_confirmed_frees_the_goods_when_the_window_is_over() {
     shop.wait(TimeDelta::minutes(20)).await;
     shop.reconcile().await;
     shop.deliver_events().await;
-    ends_as_the_book_says(&shop, &buyer.status(&order).await, &order, "an expired window").await;
+    ends_as_the_book_says(&shop, 100, &buyer.status(&order).await, &order, "an expired window").await;
 }
 
-#[tokio::test]
-async fn a_buyer_who_closes_the_tab_has_paid_all_the_same() {
-    let shop = OpenShop::open().await;
+async fn a_buyer_who_closes_the_tab_has_paid_all_the_same(shop: OpenShop) {
     let buyer = shop.visitor().await;
     for (millis, product) in [(1, "mug"), (5, "shirt"), (20, "poster"), (60, "rare")] {
         let order = buyer.place_order(&[(product, 1)]).await;
@@ -102,9 +103,7 @@ async fn a_buyer_who_closes_the_tab_has_paid_all_the_same() {
     shop.verify().await;
 }
 
-#[tokio::test]
-async fn keys_that_the_provider_refuses_charge_nothing() {
-    let shop = OpenShop::open().await;
+async fn keys_that_the_provider_refuses_charge_nothing(shop: OpenShop) {
     let buyer = shop.visitor().await;
     let order = buyer.place_order(&[("mug", 1)]).await;
     let payment = buyer.authenticate(&order).await;

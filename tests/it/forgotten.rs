@@ -1,28 +1,18 @@
 //! Messages that the engine acknowledged and then lost: the watchdog notices that their effects do not come.
 
 use chrono::TimeDelta;
-use harness::{OpenShop, Shop};
-use messaging::relay::Progress;
+use harness::OpenShop;
 
-async fn publish(shop: &Shop) {
-    while shop.api.relay.step().await.unwrap() != Progress::Idle {}
-}
+harness::on_both_engines!(an_engine_that_forgets_everything_only_delays, whoever_was_not_forgotten_sees_a_duplicate,);
 
-async fn forget(shop: &Shop, subscriptions: &str) {
-    shop.execute(&format!("DELETE FROM deliveries WHERE subscription LIKE '{subscriptions}'")).await;
-}
-
-#[tokio::test]
-async fn an_engine_that_forgets_everything_only_delays() {
-    let shop = OpenShop::open().await;
+async fn an_engine_that_forgets_everything_only_delays(shop: OpenShop) {
     let buyer = shop.visitor().await;
     buyer.register_device("phone").await;
     for quantity in [1, 2, 3] {
         buyer.buy(&[("mug", quantity)]).await;
     }
-    publish(&shop).await;
-    forget(&shop, "%").await;
-    shop.deliver_events().await;
+    shop.publish_and_forget(&["checkout-stock", "checkout-push"]).await;
+    shop.deliver_round().await;
     assert_eq!(shop.api.watchdog.step().await.unwrap(), 0, "they may still be on their way");
     assert_eq!((shop.stock("mug").await, shop.sandbox.notifications("phone").len()), ((100, 6), 0));
 
@@ -37,15 +27,16 @@ async fn an_engine_that_forgets_everything_only_delays() {
     assert_eq!(shop.api.watchdog.step().await.unwrap(), 0, "everything had its effect");
 }
 
-#[tokio::test]
-async fn whoever_was_not_forgotten_sees_a_duplicate() {
-    let shop = OpenShop::open().await;
+async fn whoever_was_not_forgotten_sees_a_duplicate(shop: OpenShop) {
     let buyer = shop.visitor().await;
     buyer.register_device("phone").await;
     buyer.buy(&[("mug", 1)]).await;
-    publish(&shop).await;
-    forget(&shop, "checkout-stock").await;
-    shop.deliver_events().await;
+    shop.publish_and_forget(&["checkout-stock"]).await;
+    let told = async || {
+        shop.deliver_round().await;
+        shop.sandbox.notifications("phone").len() == 1
+    };
+    shop.eventually("the phone to be told", told).await;
     assert_eq!((shop.stock("mug").await, shop.sandbox.notifications("phone").len()), ((100, 1), 1));
 
     shop.wait(TimeDelta::minutes(11)).await;

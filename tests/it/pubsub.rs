@@ -80,7 +80,7 @@ async fn whatever_happens_on_the_way_each_effect_comes_once() {
 
 #[tokio::test]
 async fn an_emulator_killed_under_load_only_delays() {
-    let Some(emulator) = Emulator::start().await else { return };
+    let Some(emulator) = Emulator::of_its_own().await else { return };
     let shop = OpenShop::open_at_google(Arc::clone(&emulator)).await;
     let buyers = join_all((0..10).map(|_| shop.visitor())).await;
     let sell = async |each: usize| {

@@ -12,6 +12,7 @@ use clap::Parser;
 use database::products::{self, NewProduct};
 use domain::{ProductId, Won};
 use futures_util::future::join_all;
+use harness::cpu_time;
 use reqwest::Client;
 use reqwest::redirect::Policy;
 use serde_json::{Value, json};
@@ -114,17 +115,6 @@ impl Meter {
         }
         report
     }
-}
-
-/// User and system time of a process and all below it, living or waited for.
-fn cpu_time(pid: u32) -> Duration {
-    const TICK: Duration = Duration::from_millis(10);
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(4);
-    let ticks: u32 = fields.filter_map(|field| field.parse::<u32>().ok()).sum();
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let below: Duration = children.split_whitespace().filter_map(|pid| pid.parse().ok()).map(cpu_time).sum();
-    TICK * ticks + below
 }
 
 struct Run {

@@ -1,7 +1,7 @@
 //! What finishes purchases dies: reconciler, relay, broker.
 
 use checkout_api::Learned;
-use harness::{Buyer, OpenShop, Placed, Role};
+use harness::{Buyer, Emulator, OpenShop, Placed, Role};
 use sandbox::Endpoint;
 
 use super::{Doomed, FATES, Fate, recovers, successors_deliver, told_once};
@@ -17,16 +17,12 @@ const RECONCILE: &[(&str, u32)] = &[
 /// Only a payment whose request never left is sent again.
 const RESEND: &[(&str, u32)] = &[("psp.before_send", 2), ("psp.after_send", 2)];
 
-const DELIVER: &[&str] = &[
-    "ob.claim.after_commit",
-    "ob.publish.after_ack",
-    "ob.mark.after_commit",
-    "bk.lease.after_commit",
-    "bk.push.after_ack",
-    "bk.conclude.after_commit",
-];
+const PUBLISH: &[&str] = &["ob.claim.after_commit", "ob.publish.after_ack", "ob.mark.after_commit"];
 
-pub(super) const POINTS: &[&[&str]] = &[&[RECONCILE[0].0], DELIVER];
+/// Google's engine has none of ours here.
+const PUSH: &[&str] = &["bk.lease.after_commit", "bk.push.after_ack", "bk.conclude.after_commit"];
+
+pub(super) const POINTS: &[&[&str]] = &[&[RECONCILE[0].0], PUBLISH, PUSH];
 
 #[tokio::test]
 async fn finding_out_about_a_lost_answer() {
@@ -131,8 +127,19 @@ async fn finding_out(shop: &OpenShop, point: &str, hit: u32, leave_open: impl As
 
 #[tokio::test]
 async fn publishing_and_delivering() {
-    let shop = OpenShop::open().await;
-    for point in DELIVER {
+    delivered_by_others(OpenShop::open().await, &[PUBLISH, PUSH].concat()).await;
+}
+
+#[tokio::test]
+async fn publishing_to_google() {
+    if let Some(emulator) = Emulator::shared().await {
+        delivered_by_others(OpenShop::open_at_google(emulator).await, PUBLISH).await;
+    }
+}
+
+/// Relay and broker die over an event.
+async fn delivered_by_others(shop: OpenShop, points: &[&str]) {
+    for point in points {
         for fate in FATES {
             let buyer = shop.visitor().await;
             let phone = format!("{point}-{fate:?}");

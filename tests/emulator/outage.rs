@@ -1,0 +1,138 @@
+//! Purchases through an emulator that is killed: nothing may be lost.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use harness::Emulator;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use sqlx::PgPool;
+use tokio::process::{Child, Command};
+
+use crate::{Folder, say, sibling};
+
+/// How much is sold, and what happens meanwhile.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// How many purchases.
+    #[arg(long, default_value_t = 10_000)]
+    orders: usize,
+    /// How often the emulator is killed.
+    #[arg(long, default_value_t = 2)]
+    kills: usize,
+    /// How long it stays away, in seconds.
+    #[arg(long, default_value_t = 5)]
+    down: u64,
+    /// Purchases a second, at most.
+    #[arg(long, default_value_t = 100)]
+    rate: u64,
+    /// How many buyers at once.
+    #[arg(long, default_value_t = 32)]
+    concurrency: usize,
+}
+
+/// How long anything may take to begin.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// What the shop is told. Its limits are for strangers; the watchdog comes sooner than in ten minutes, and later than the
+/// emulator, two pushes at a time, takes for what is not lost.
+const SETTINGS: [(&str, &str); 9] = [
+    ("JUMUN_MESSAGING", "pubsub"),
+    ("PUBSUB_PROJECT_ID", "outage"),
+    ("WATCHDOG_AGE", "60s"),
+    ("CHECKOUT_BIND", "127.0.0.1:0"),
+    ("STOCK_WORKER_BIND", "127.0.0.1:0"),
+    ("PUSH_WORKER_BIND", "127.0.0.1:0"),
+    ("DEAD_LETTER_WORKER_BIND", "127.0.0.1:0"),
+    ("SANDBOX_PORT", "0"),
+    ("HTTP_CONNECTIONS", "2048"),
+];
+
+pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let emulator = Emulator::start().await.map_err(|missing| anyhow::anyhow!("{missing}"))?;
+    let folder = Folder::new()?;
+    let jumun = |command: &[&str]| -> anyhow::Result<Command> {
+        let mut jumun = Command::new(sibling("jumun")?);
+        jumun.args(command).envs(SETTINGS).env("PUBSUB_EMULATOR_HOST", emulator.host());
+        jumun.env_remove("DATABASE_URL").env("JUMUN_DATA_DIR", &folder.0).kill_on_drop(true);
+        Ok(jumun)
+    };
+    let log = File::create(folder.0.join("up.log"))?;
+    let mut shop = jumun(&["up"])?.stdout(log.try_clone()?).stderr(log).spawn()?;
+    let addresses = addresses(&folder.0, &mut shop).await?;
+    let address = |name: &str| addresses[name].as_str().context("an address");
+    let db = PgPool::connect(address("database")?).await?;
+
+    let begun = Instant::now();
+    let mut load = Command::new(sibling("load")?);
+    load.args(["--shop", address("shop")?, "--sandbox", address("sandbox")?, "--database", address("database")?]);
+    for (option, value) in [("--orders", arguments.orders), ("--concurrency", arguments.concurrency), ("--devices", 1)]
+    {
+        load.args([option, &value.to_string()]);
+    }
+    let mut load = load.args(["--rate", &arguments.rate.to_string()]).kill_on_drop(true).spawn()?;
+    for kill in 1..=arguments.kills {
+        let share = arguments.orders * kill / (arguments.kills + 1);
+        wait(&db, "SELECT count(*) FROM orders WHERE status = 'paid'", share).await?;
+        emulator.kill().await;
+        let forgotten = count(
+            &db,
+            "SELECT count(*) FROM outbox WHERE published_at IS NOT NULL
+             AND NOT EXISTS (SELECT FROM inbox WHERE event_id = outbox.id AND consumer = 'checkout-stock')",
+        );
+        let forgotten = forgotten.await?;
+        tokio::time::sleep(Duration::from_secs(arguments.down)).await;
+        let waiting = count(&db, "SELECT count(*) FROM outbox WHERE published_at IS NULL").await?;
+        emulator.restart().await;
+        say(&format!(
+            "killed with {share} paid: it had taken {forgotten} events that the stock worker has not seen; {} s later {waiting} \
+             wait in the outbox; it is back, empty",
+            arguments.down
+        ));
+    }
+    ensure!(load.wait().await?.success(), "not everything was delivered; the shop's log: {}", tail(&folder.0));
+    say(&format!("all sold and delivered {:.0} s after the first visit", begun.elapsed().as_secs_f64()));
+
+    let verified = jumun(&["verify", "--drained"])?.stderr(Stdio::inherit()).status().await?;
+    db.close().await;
+    if let Some(pid) = shop.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+        kill_process(pid, Signal::TERM)?;
+    }
+    ensure!(shop.wait().await?.success(), "the shop did not close: {}", tail(&folder.0));
+    Ok(if verified.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Where the shop is, as soon as it says so.
+async fn addresses(folder: &Path, shop: &mut Child) -> anyhow::Result<Value> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Ok(note) = fs::read(folder.join("up.json")) {
+            return Ok(serde_json::from_slice(&note)?);
+        }
+        let gone = shop.try_wait()?.is_some() || Instant::now() > deadline;
+        ensure!(!gone, "the shop did not open: {}", tail(folder));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn tail(folder: &Path) -> String {
+    let log = fs::read_to_string(folder.join("up.log")).unwrap_or_default();
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+async fn wait(db: &PgPool, sql: &'static str, least: usize) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while count(db, sql).await? < i64::try_from(least)? {
+        ensure!(Instant::now() < deadline, "waited in vain for {least} of: {sql}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
+async fn count(db: &PgPool, sql: &'static str) -> sqlx::Result<i64> {
+    sqlx::query_scalar(sql).fetch_one(db).await
+}
