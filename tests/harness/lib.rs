@@ -79,7 +79,7 @@ pub struct Shop {
     /// Toss, as the shop reaches it.
     pub gateway: Arc<toss::Toss>,
     products: Arc<HashMap<&'static str, ProductId>>,
-    _stop: DropGuard,
+    stop: DropGuard,
 }
 
 /// A handle to a [`Shop`].
@@ -193,7 +193,7 @@ impl OpenShop {
             sender,
             gateway,
             products,
-            _stop: stop.drop_guard(),
+            stop: stop.drop_guard(),
         }))
     }
 
@@ -229,6 +229,15 @@ impl Shop {
     /// Where a worker listens.
     pub fn worker_url(&self, worker: Worker) -> &str {
         &self.workers[&worker].url
+    }
+
+    /// Has the storefront listen for what is left, which pages are told.
+    pub async fn follow_stock(&self) {
+        let products = self.product("mug");
+        tokio::spawn(self.api.stock_feed.clone().run(self.stop.token().child_token()));
+        let path = format!("{}/api/stock/events?products={products}", self.url);
+        let listens = async || reqwest::get(&path).await.is_ok_and(|answer| answer.status().is_success());
+        self.eventually("the storefront to listen", listens).await;
     }
 
     /// Stops a worker: nobody answers at its address.

@@ -13,6 +13,7 @@ mod dead_letters;
 mod deploy;
 mod faults;
 mod forgotten;
+mod live_stock;
 mod messages;
 mod notifications;
 mod orders;

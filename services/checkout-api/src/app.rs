@@ -9,7 +9,7 @@ use database::webhook_inbox::{self, Webhook};
 use database::{BatchError, Batcher};
 use domain::ProductId;
 use secrecy::SecretString;
-use service::Problem;
+use service::{Networks, Problem, Streams};
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
@@ -19,6 +19,7 @@ use crate::browser::Rules;
 use crate::checkout::Checkout;
 use crate::pace::Pace;
 use crate::settings::Settings;
+use crate::stock_feed::StockFeed;
 
 /// What every handler is given: the till, the shop's face, and the batched questions to the database.
 #[derive(Clone)]
@@ -31,6 +32,9 @@ pub struct App {
     pub(crate) pace: Arc<Pace>,
     pub(crate) desk: Desk,
     pub(crate) webhooks: WebhookDoor,
+    pub(crate) stock_feed: StockFeed,
+    pub(crate) streams: Arc<Streams>,
+    pub(crate) proxies: Arc<Networks>,
 }
 
 /// What the browser is told about the shop.
@@ -61,7 +65,14 @@ pub(crate) struct Desk {
 
 impl App {
     /// Puts the parts together. Batches and confirms are worked on in `tasks`; `arrived` is told of stored webhooks.
-    pub fn new(settings: &Settings, db: PgPool, checkout: Checkout, arrived: Arc<Notify>, tasks: &TaskTracker) -> Self {
+    pub fn new(
+        settings: &Settings,
+        db: PgPool,
+        checkout: Checkout,
+        stock_feed: StockFeed,
+        arrived: Arc<Notify>,
+        tasks: &TaskTracker,
+    ) -> Self {
         let shop = Shop {
             public_url: settings.public_url.clone(),
             client_key: settings.toss_client_key.clone(),
@@ -86,6 +97,9 @@ impl App {
             admin_token: settings.admin_token.clone(),
             pace: Arc::new(Pace::new(settings)),
             webhooks,
+            stock_feed,
+            streams: Arc::new(Streams::new(settings.stock_streams, &settings.limits)),
+            proxies: Arc::new(settings.limits.trusted_proxies.clone()),
         }
     }
 }

@@ -16,6 +16,7 @@ mod run;
 mod session;
 mod settings;
 mod statement;
+mod stock_feed;
 mod webhooks;
 
 pub use app::App;
@@ -27,6 +28,7 @@ pub use refund::{RefundProblem, RefundRequest};
 pub use run::{Parts, main, run};
 pub use settings::{Rates, Settings, WorkerUrls};
 pub use statement::Statements;
+pub use stock_feed::StockFeed;
 pub use webhooks::Webhooks;
 
 use std::sync::Arc;

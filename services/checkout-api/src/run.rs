@@ -27,6 +27,7 @@ use crate::circuit::Circuit;
 use crate::reconcile::Reconciler;
 use crate::settings::Settings;
 use crate::statement::Statements;
+use crate::stock_feed::StockFeed;
 use crate::webhooks::Webhooks;
 
 /// The parts of the service. Tests drive the loops' steps by hand; [`run`] lets them go.
@@ -45,6 +46,8 @@ pub struct Parts {
     pub watchdog: Watchdog,
     /// Looks into stored webhooks.
     pub webhooks: Webhooks,
+    /// Tells open pages what is left.
+    pub stock_feed: StockFeed,
     announced: Arc<Notify>,
     arrived: Arc<Notify>,
 }
@@ -88,8 +91,11 @@ impl Parts {
             Engine::Google(_) => None,
         };
         let arrived = Arc::new(Notify::new());
+        let stock_feed = StockFeed::new(db.clone());
+        let app = App::new(settings, db.clone(), checkout.clone(), stock_feed.clone(), Arc::clone(&arrived), tasks);
         Ok(Self {
-            app: App::new(settings, db.clone(), checkout.clone(), Arc::clone(&arrived), tasks),
+            app,
+            stock_feed,
             relay: Relay::new(db.clone(), publisher),
             broker,
             webhooks: Webhooks::new(checkout.clone(), settings.toss_security_key.clone()),
@@ -164,7 +170,7 @@ pub async fn run(
     let parts = Parts::new(&settings, &db, Arc::clone(&toss) as _, &settings.broker(), &tasks).await?;
     let asks_toss = settings.is_toss_real();
     let limits = settings.limits;
-    let Parts { app, relay, broker, checkout, reconciler, webhooks, watchdog, announced, arrived } = parts;
+    let Parts { app, relay, broker, checkout, reconciler, webhooks, watchdog, stock_feed, announced, arrived } = parts;
     drop(checkout); // a till that nobody holds closes its batches, which is what shutdown waits for
     if settings.loops {
         tasks.spawn(relay.run(shutdown.clone(), announced));
@@ -203,6 +209,7 @@ pub async fn run(
         }
         return Ok(());
     };
+    tasks.spawn(stock_feed.run(shutdown.clone()));
     let router = layers::standard(crate::router(app), &limits, &tasks).merge(health::routes(
         move || ready(db.clone()),
         tasks.clone(),

@@ -59,6 +59,8 @@ pub struct Settings {
     pub provider_pause: Duration,
     /// `HTTP_…`
     pub limits: Limits,
+    /// `STOCK_STREAMS`: pages that may follow the stock at once.
+    pub stock_streams: usize,
     /// `RATE_…`
     pub rates: Rates,
     /// `OPEN_ORDERS_PER_BUYER`: a buyer who has so many unpaid orders pays or cancels one before making another.
@@ -185,6 +187,11 @@ impl Settings {
                 "how long Toss is left alone between two tries while it does not answer",
             ),
             limits: Limits::read(env),
+            stock_streams: env.or(
+                "STOCK_STREAMS",
+                5_000,
+                "pages that may follow the stock at once in a process, beside HTTP_CONNECTIONS; further ones show what they were opened with",
+            ),
             rates: Rates::read(env),
             open_orders: env.or("OPEN_ORDERS_PER_BUYER", 20, "unpaid orders that one buyer may have at a time"),
         };

@@ -23,6 +23,7 @@ pub mod record;
 pub mod refunds;
 pub mod statements;
 pub mod stock;
+pub mod stock_news;
 pub mod timeline;
 pub mod verify;
 pub mod watchdog;

@@ -17,6 +17,7 @@ mod places;
 mod problem;
 mod rate;
 mod start;
+mod streams;
 mod trace_parent;
 
 pub use extract::{ApiBytes, ApiJson, ApiPath, ApiQuery, says_json};
@@ -26,4 +27,5 @@ pub use problem::Problem;
 pub use rate::{Rate, RateLimiter};
 pub use settings::{Env, Mode, Setting};
 pub use start::{StartError, describe, start};
+pub use streams::{Lasting, StreamPlace, Streams};
 pub use trace_parent::{InvalidTraceParent, TraceParent};

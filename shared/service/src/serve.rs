@@ -4,17 +4,19 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use http::Request;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -28,7 +30,8 @@ use tracing::{debug, info, warn};
 
 use crate::connection::{Activity, AnswerBody, TimedBody, Verdict, Watched};
 use crate::limits::Limits;
-use crate::places::Places;
+use crate::places::{Place, Places};
+use crate::streams::Lasting;
 
 /// A pause after the system refused a connection, commonly for want of file descriptors: asking
 /// again at once would only burn the processor that should finish what is open.
@@ -52,6 +55,7 @@ pub async fn run(
         Ok(address) => info!(%address, "{name} listens on http://{address}"),
         Err(error) => warn!(%error, "{name} listens, on an unknown address"),
     }
+    allow_open_files();
     let patience = limits.drain + LAST_TASKS;
     let stopping = shutdown.clone();
     let deadline = async move {
@@ -64,6 +68,16 @@ pub async fn run(
         warn!(tasks = tasks.len(), "{name} ends with tasks unfinished");
     }
     info!("{name} has stopped");
+}
+
+/// Lets the process open as many files as the system permits: each connection is one, and the usual allowance of 1,024
+/// dates from programs that could not count further.
+fn allow_open_files() {
+    let now = getrlimit(Resource::Nofile);
+    let all = Rlimit { current: now.maximum, ..now };
+    if let Err(error) = setrlimit(Resource::Nofile, all) {
+        warn!(%error, "Cannot raise the number of open files");
+    }
 }
 
 /// Accepts and serves connections until `shutdown`, then finishes requests in work, for no longer
@@ -85,8 +99,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
         // Each waits on a token of its own: one that all share would be locked at every wake-up.
         let (limits, shutdown) = (Arc::clone(&limits), shutdown.child_token());
         connections.spawn(async move {
-            converse(stream, peer, &protocol, router, &limits, &shutdown).await;
-            drop((slot, place));
+            converse(stream, peer, (slot, place), &protocol, router, &limits, &shutdown).await;
         });
     }
 
@@ -139,10 +152,12 @@ fn protocol(limits: &Limits) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Serves one connection until it closes, breaks a limit, or is drained by `shutdown`.
+/// Serves one connection until it closes, breaks a limit, or is drained by `shutdown`. It keeps its `room` until then,
+/// or until it is given a [`Lasting`] answer.
 async fn converse(
     stream: TcpStream,
     peer: SocketAddr,
+    room: (OwnedSemaphorePermit, Place),
     protocol: &auto::Builder<TokioExecutor>,
     router: Router,
     limits: &Limits,
@@ -154,14 +169,21 @@ async fn converse(
     }
     let activity = Activity::new(Instant::now());
     let body_timeout = limits.body_timeout;
+    let room = Arc::new(Mutex::new(Some(room)));
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let busy = activity.begin(request.version());
+        let version = request.version();
+        let busy = activity.begin(version);
         let answer = router.clone().call(request.map(|incoming| {
             if incoming.is_end_stream() { Body::empty() } else { Body::new(TimedBody::new(incoming, body_timeout)) }
         }));
+        let room = Arc::clone(&room);
         async move {
-            let answer = answer.await?;
+            let mut answer = answer.await?;
+            if version < Version::HTTP_2 && answer.extensions().get::<Lasting>().is_some() {
+                room.lock().unwrap_or_else(PoisonError::into_inner).take();
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             Ok::<_, Infallible>(answer.map(|body| AnswerBody::new(body, busy)))
         }
     });

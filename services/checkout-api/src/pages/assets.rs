@@ -30,6 +30,7 @@ static ASSETS: LazyLock<HashMap<&str, Asset>> = LazyLock::new(|| {
     let files = assets! {
         "shop.css": "text/css; charset=utf-8",
         "checkout.js": "text/javascript; charset=utf-8",
+        "stock.js": "text/javascript; charset=utf-8",
         "icon.svg": "image/svg+xml",
     };
     let asset = |(name, kind, text): (_, _, &'static str)| {

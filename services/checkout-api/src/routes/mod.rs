@@ -5,6 +5,7 @@ mod orders;
 mod payments;
 mod products;
 mod refunds;
+mod stock;
 mod webhooks;
 
 use axum::Router;
@@ -16,6 +17,7 @@ use crate::app::App;
 pub(crate) fn router() -> Router<App> {
     Router::new()
         .merge(products::router())
+        .merge(stock::router())
         .merge(orders::router())
         .merge(payments::router())
         .merge(refunds::router())

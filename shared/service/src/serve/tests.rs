@@ -226,3 +226,39 @@ async fn a_signal_is_a_token() {
     assert!(shell.args(["-c", &kill]).status().await.unwrap().success());
     timeout(Duration::from_secs(10), shutdown.cancelled()).await.unwrap();
 }
+
+/// A body without an end, until `stop`.
+fn lasting(stop: &CancellationToken) -> Router {
+    let stop = stop.clone();
+    Router::new().route("/", get(async || "hello")).route(
+        "/news",
+        get(async move || {
+            let first = futures_util::stream::iter([Ok::<_, Infallible>("news")]);
+            let rest = futures_util::stream::once(async move {
+                stop.cancelled().await;
+                Ok("the end")
+            });
+            (axum::Extension(Lasting), Body::from_stream(futures_util::StreamExt::chain(first, rest)))
+        }),
+    )
+}
+
+#[tokio::test]
+async fn a_lasting_answer_leaves_its_place_to_others_and_is_finished_at_shutdown() {
+    let stop = CancellationToken::new();
+    let limits = Limits { connections: 1, idle_timeout: SHORT, header_timeout: SHORT, ..patient() };
+    let served = Served::start(lasting(&stop), limits).await;
+    let mut reader = served.client().await;
+    reader.write_all(b"GET /news HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(answer(&mut reader).await.contains("connection: close"));
+
+    let mut buyer = served.client().await;
+    buyer.write_all(GET).await.unwrap();
+    assert!(answer(&mut buyer).await.ends_with("hello"), "though there is room for one connection only");
+    sleep(SHORT * 3).await;
+
+    served.shutdown.cancel();
+    stop.cancel();
+    assert!(until_closed(&mut reader).await.contains("the end"), "no limit on time has cut it");
+    timeout(Duration::from_secs(10), served.ended).await.expect("shutdown does not wait for ever").unwrap();
+}
