@@ -14,38 +14,58 @@ use crate::{ADMIN_TOKEN, Answer, OpenShop, Shop};
 #[derive(Clone)]
 pub struct Operator {
     shop: Arc<Shop>,
+    url: String,
     client: Client,
 }
 
 impl OpenShop {
     /// Somebody who knows the admin token.
     pub fn operator(&self) -> Operator {
-        Operator { shop: Arc::clone(&self.0), client: Client::builder().no_proxy().build().expect("a client") }
+        let client = Client::builder().no_proxy().build().expect("a client");
+        Operator { shop: Arc::clone(&self.0), url: self.url.clone(), client }
     }
 }
 
 impl Operator {
+    /// The same person, at another storefront.
+    #[must_use]
+    pub fn at(self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self }
+    }
+
     /// Asks for a refund; `terms` are the request's other fields.
     pub async fn refund(&self, order: &str, terms: Value) -> Answer {
         self.refund_with_key(order, terms, &Uuid::new_v4().to_string()).await
     }
 
     /// Asks for a refund under an idempotency key.
-    pub async fn refund_with_key(&self, order: &str, mut terms: Value, key: &str) -> Answer {
+    pub async fn refund_with_key(&self, order: &str, terms: Value, key: &str) -> Answer {
+        self.try_refund(order, terms, key).await.expect("an answer")
+    }
+
+    /// Asks for a refund of a storefront that may die over it.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn try_refund(&self, order: &str, mut terms: Value, key: &str) -> reqwest::Result<Answer> {
         terms.as_object_mut().expect("terms").entry("reason").or_insert_with(|| json!("고객 변심"));
-        self.send(order, ADMIN_TOKEN, key, &terms).await
+        self.try_send(order, ADMIN_TOKEN, key, &terms).await
     }
 
     /// Asks with whatever token.
     pub async fn send(&self, order: &str, token: &str, key: &str, body: &Value) -> Answer {
-        let url = format!("{}/admin/api/orders/{order}/refunds", self.shop.url);
+        self.try_send(order, token, key, body).await.expect("an answer")
+    }
+
+    async fn try_send(&self, order: &str, token: &str, key: &str, body: &Value) -> reqwest::Result<Answer> {
+        let url = format!("{}/admin/api/orders/{order}/refunds", self.url);
         let request = self.client.post(url).bearer_auth(token).header("idempotency-key", key).json(body);
-        Answer::read(request.send().await.expect("an answer")).await.expect("an answer")
+        Answer::read(request.send().await?).await
     }
 
     /// The refunds of an order.
     pub async fn refunds(&self, order: &str) -> Vec<Value> {
-        let url = format!("{}/admin/api/orders/{order}/refunds", self.shop.url);
+        let url = format!("{}/admin/api/orders/{order}/refunds", self.url);
         let answer = self.client.get(url).bearer_auth(ADMIN_TOKEN).send().await.expect("an answer");
         Answer::read(answer).await.expect("an answer").expect(200).as_array().expect("a list").clone()
     }

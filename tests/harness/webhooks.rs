@@ -1,5 +1,6 @@
 //! Toss's webhooks, brought when and as often as the test likes.
 
+use reqwest::Response;
 use sandbox::Webhook;
 
 use crate::{Buyer, OpenShop, Shop};
@@ -14,12 +15,26 @@ impl OpenShop {
 
     /// Brings a webhook of Toss's, and returns the status of the answer.
     pub async fn bring(&self, webhook: &Webhook) -> u16 {
-        self.nobody().tell(webhook.body.clone(), &self.sandbox.webhook_headers(webhook)).await
+        self.try_bring(webhook, &self.url).await.expect("an answer")
+    }
+
+    /// Brings a webhook of Toss's to a storefront that may die over it.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn try_bring(&self, webhook: &Webhook, url: &str) -> reqwest::Result<u16> {
+        let headers = self.sandbox.webhook_headers(webhook);
+        Ok(self.nobody().at(url).tell(webhook.body.clone(), &headers).await?.status().as_u16())
     }
 
     /// Brings a body that Toss never wrote.
     pub async fn forge(&self, body: impl Into<Vec<u8>>) -> u16 {
-        self.nobody().tell(body, &[]).await
+        self.forge_with(body, &[]).await.status().as_u16()
+    }
+
+    /// Brings a body that Toss never wrote, with these headers.
+    pub async fn forge_with(&self, body: impl Into<Vec<u8>>, headers: &[(&'static str, String)]) -> Response {
+        self.nobody().tell(body, headers).await.expect("an answer")
     }
 }
 
@@ -38,12 +53,12 @@ impl Shop {
 }
 
 impl Buyer {
-    async fn tell(&self, body: impl Into<Vec<u8>>, headers: &[(&'static str, String)]) -> u16 {
+    async fn tell(&self, body: impl Into<Vec<u8>>, headers: &[(&'static str, String)]) -> reqwest::Result<Response> {
         let mut request =
             self.client.post(self.address("/api/webhooks/toss")).header("content-type", "application/json");
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        request.body(body.into()).send().await.expect("an answer").status().as_u16()
+        request.body(body.into()).send().await
     }
 }

@@ -96,3 +96,29 @@ async fn a_buyer_who_never_pays_is_asked_to() {
     shop.deliver_events().await;
     shop.verify().await;
 }
+
+#[tokio::test]
+async fn webhooks_and_guessed_admin_tokens_are_counted_by_address() {
+    let shop =
+        OpenShop::open_with(&[("TRUSTED_PROXIES", "127.0.0.1"), ("RATE_WEBHOOK", "2/1h"), ("RATE_ADMIN", "3/1h")])
+            .await;
+    let from = |address: &str| [("x-forwarded-for", address.to_owned())];
+    for n in 0..2 {
+        assert_eq!(shop.forge_with(format!("{n}"), &from("203.0.113.1")).await.status(), 200);
+    }
+    expect_patience(&shop.forge_with("3", &from("203.0.113.1")).await);
+    assert_eq!(shop.forge_with("3", &from("203.0.113.2")).await.status(), 200, "another address");
+    assert_eq!(shop.count("SELECT count(*) FROM webhook_inbox").await, 3);
+
+    let path = format!("/admin/api/orders/{}/refunds", uuid::Uuid::new_v4());
+    let guess = async |method: &str, address: &'static str| {
+        let headers = [("authorization", "Bearer a guess of the right length"), ("x-forwarded-for", address)];
+        shop.nobody().send(method, &path, &headers, b"{}").await
+    };
+    for method in ["GET", "POST", "GET"] {
+        assert_eq!(guess(method, "203.0.113.1").await.status(), 401);
+    }
+    expect_patience(&guess("POST", "203.0.113.1").await);
+    expect_patience(&guess("GET", "203.0.113.1").await);
+    assert_eq!(guess("GET", "203.0.113.2").await.status(), 401, "another address");
+}

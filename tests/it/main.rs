@@ -16,6 +16,7 @@ mod forgotten;
 mod live_stock;
 mod messages;
 mod notifications;
+mod operations;
 mod orders;
 mod outage;
 mod pages;

@@ -350,3 +350,14 @@ async fn a_deposit_without_an_account_to_return_it_to_waits_for_a_person_who_nam
     assert_eq!((shop.sandbox.money_taken(&order.id), buyer.status(&order).await.as_str()), (0, "refunded"));
     shop.verify().await;
 }
+
+#[tokio::test]
+async fn a_dispute_is_over_when_the_provider_agrees() {
+    let (shop, _, order, _) = paid().await;
+    shop.spoil(Endpoint::Query, "lying-amount", 1);
+    let disputed = "SELECT count(*) FROM payments WHERE attention IS NOT NULL";
+    assert_eq!((shop.operator().learn(&order.id, 1).await, shop.count(disputed).await), (Learned::Disputed, 1));
+    assert_eq!((shop.operator().learn(&order.id, 1).await, shop.count(disputed).await), (Learned::NoNews, 0));
+    shop.deliver_events().await;
+    shop.verify().await;
+}

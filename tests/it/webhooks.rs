@@ -232,3 +232,61 @@ async fn a_deposit_in_the_last_minute_pays_whether_or_not_it_was_told_of() {
     assert_eq!((buyer.status(&order).await.as_str(), shop.stock("mug").await), ("paid", (99, 0)));
     shop.verify().await;
 }
+
+/// The vector of Toss's shape and our secret, computed elsewhere.
+const SEALED: (&str, &str) =
+    (r#"{"eventType":"PAYMENT_STATUS_CHANGED"}"#, "bf73029891e0aab97cad4bcd8848429d0b222c1d51493faf7929e1cfe8397ead");
+
+#[tokio::test]
+async fn with_a_secret_only_what_is_sealed_with_it_is_taken() {
+    let shop = OpenShop::open_with(&[("TOSS_WEBHOOK_SECRET", "seed-webhook-secret")]).await;
+    let (body, seal) = SEALED;
+    let sealed = |seal: &str| vec![("tosspayments-signature", seal.to_owned())];
+    for wrong in [vec![], sealed(""), sealed(&seal.replace('b', "c")), sealed(&seal[..62]), sealed("not hex")] {
+        assert_eq!(shop.forge_with(body, &wrong).await.status(), 401, "{wrong:?}");
+    }
+    assert_eq!(shop.forge_with("{}", &sealed(seal)).await.status(), 401, "the seal of another body");
+    assert_eq!(shop.count("SELECT count(*) FROM webhook_inbox").await, 0);
+    assert_eq!(shop.forge_with(body, &sealed(seal)).await.status(), 200);
+}
+
+/// The sandbox's.
+const SECURITY_KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+
+#[tokio::test]
+async fn what_toss_signs_is_told_from_what_it_does_not() {
+    let shop = OpenShop::open_with(&[("TOSS_SECURITY_KEY", SECURITY_KEY)]).await;
+    shop.sandbox.announce_payout("COMPLETED");
+    let signed = shop.sandbox.webhooks(None).remove(0);
+    assert_eq!(shop.bring(&signed).await, 200);
+    let seller = signed.body.replace("payout", "seller");
+    assert_eq!(
+        shop.forge_with(seller, &shop.sandbox.webhook_headers(&signed)).await.status(),
+        200,
+        "kept, not believed"
+    );
+    shop.look_into_webhooks().await;
+    assert_eq!(shop.webhooks_that("done", "signed by Toss").await, 1);
+    assert_eq!(shop.webhooks_that("ignored", "not signed by Toss").await, 1);
+    shop.verify().await;
+}
+
+#[tokio::test]
+async fn webhooks_come_from_where_the_shop_says_that_toss_is() {
+    let settings = &[("TRUSTED_PROXIES", "127.0.0.1"), ("TOSS_WEBHOOK_SOURCES", "13.124.18.147,115.92.221.0/24")];
+    let shop = OpenShop::open_with(settings).await;
+    let from = async |address: &str| shop.forge_with("{}", &[("x-forwarded-for", address.to_owned())]).await.status();
+    for stranger in ["203.0.113.9", "13.124.18.148", "13.124.18.147, 203.0.113.9"] {
+        assert_eq!(from(stranger).await, 403, "{stranger}");
+    }
+    assert_eq!(shop.forge("{}").await, 403, "the proxy itself");
+    assert_eq!(shop.count("SELECT count(*) FROM webhook_inbox").await, 0);
+    for toss in ["13.124.18.147", "203.0.113.9, 115.92.221.127"] {
+        assert_eq!(from(toss).await, 200, "{toss}");
+    }
+    assert_eq!(
+        shop.count("SELECT count(*) FROM webhook_inbox WHERE source = '115.92.221.127'").await,
+        1,
+        "who brought it last"
+    );
+}

@@ -50,6 +50,8 @@ pub(crate) struct WebhookDoor {
     pub(crate) inbox: Batcher<Webhook, ()>,
     /// What a relay of ours seals them with, if there is one.
     pub(crate) secret: Option<SecretString>,
+    /// Where they may come from; `None`: from anywhere, for they are only hints.
+    pub(crate) sources: Option<Arc<Networks>>,
     /// Wakes whoever looks into them.
     pub(crate) arrived: Arc<Notify>,
 }
@@ -85,6 +87,7 @@ impl App {
                 Box::pin(async move { webhook_inbox::store(&db, webhooks).await })
             }),
             secret: settings.toss_webhook_secret.clone(),
+            sources: settings.toss_webhook_sources.clone().map(Arc::new),
             arrived,
         };
         let rules = Arc::new(Rules::new(settings));

@@ -298,10 +298,15 @@ impl Checkout {
             let (from, version) = (before.payment.state.name(), before.version);
             self.0.verdicts.submit(Verdict { from, version, settlement, traceparent }).await?
         } else {
-            report(before, &settlement);
+            crash::point!("rf.apply.before_commit");
             let written =
                 record::write(&self.0.db, before, &settlement, Asked::default(), traceparent.as_deref()).await;
-            written.map_err(|error| BatchError::Database(Arc::new(error)))?
+            crash::point!("rf.apply.after_commit");
+            let written = written.map_err(|error| BatchError::Database(Arc::new(error)))?;
+            if written {
+                report(before, &settlement);
+            }
+            written
         };
         if written && announces {
             self.announced();

@@ -68,7 +68,12 @@ impl Checkout {
                 Ok(Written::Overtaken) => return Applied::Overtaken,
                 Ok(Written::Not) => Learned::Unanswered,
                 Err(Undecided::Open) => Learned::Open,
-                Err(Undecided::Settled(_)) => Learned::NoNews,
+                Err(Undecided::Settled(_)) => {
+                    if let Err(error) = payments::dismiss_attention(self.db(), payment).await {
+                        warn!(order.id = %order, %error, "Could not note that order {order} needs no attention any more");
+                    }
+                    Learned::NoNews
+                }
                 Err(problem @ (Undecided::Mismatch { .. } | Undecided::Contradiction { .. })) => {
                     error!(order.id = %order, %problem, "Order {order} needs a person to look at it");
                     if let Err(error) = payments::call_for_attention(self.db(), payment, &problem.to_string()).await {

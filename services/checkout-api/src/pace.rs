@@ -30,12 +30,15 @@ enum Action {
     /// Asks about an order, or changes something small, such as opening the session of a first visit.
     Poll,
     Webhook,
+    /// With whatever token: wrong ones are guesses.
+    Admin,
 }
 
 impl Action {
     /// `None`: costs next to nothing, and is not counted.
     fn of(method: &Method, route: &str, known: bool) -> Option<Self> {
         match (method.is_safe(), route) {
+            (_, route) if route.starts_with("/admin/") => Some(Self::Admin),
             (false, "/api/orders") => Some(Self::Create),
             (true, "/" | "/checkout/{product_id}") if !known => Some(Self::Poll),
             (false, "/api/payments/confirm") | (true, "/api/checkout/callback") => Some(Self::Confirm),
@@ -52,6 +55,7 @@ pub(crate) struct Pace {
     confirm: Buckets,
     poll: Buckets,
     webhook: Buckets,
+    admin: Buckets,
     proxies: Networks,
     unlimited: Networks,
     public_url: String,
@@ -83,6 +87,7 @@ impl Pace {
             confirm: Buckets::new(rates.confirm, rates.address_factor),
             poll: Buckets::new(rates.poll, rates.address_factor),
             webhook: Buckets::new(rates.webhook, 1),
+            admin: Buckets::new(rates.admin, 1),
             proxies: limits.trusted_proxies.clone(),
             unlimited: limits.unlimited.clone(),
             public_url: settings.public_url.clone(),
@@ -100,6 +105,7 @@ impl Pace {
             Action::Confirm => self.confirm.take(session, address),
             Action::Poll => self.poll.take(session, address),
             Action::Webhook => self.webhook.take(None, address),
+            Action::Admin => self.admin.take(None, address),
         }
     }
 }
@@ -130,6 +136,7 @@ mod tests {
         assert_eq!(of(Method::GET, "/api/checkout/callback", true), Some(Action::Confirm));
         assert_eq!(of(Method::GET, "/api/orders/{id}", true), Some(Action::Poll));
         assert_eq!(of(Method::POST, "/api/webhooks/toss", false), Some(Action::Webhook));
+        assert_eq!(of(Method::GET, "/admin/api/orders/{id}/refunds", true), Some(Action::Admin));
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             assert_eq!(of(method, "/api/made/up", true), Some(Action::Poll), "a route that came later");
         }

@@ -73,7 +73,10 @@ impl Checkout {
     pub async fn refund(&self, request: RefundRequest) -> Result<RefundDetails, RefundProblem> {
         let order = request.order;
         let (payment, refund) = match self.begin(&request).await? {
-            Begun::Now(payment, refund) => (payment, refund),
+            Begun::Now(payment, refund) => {
+                crash::point!("rf.claim.after_commit");
+                (payment, refund)
+            }
             Begun::Before(refund) => return Ok(refund),
         };
         let checkout = self.clone();
@@ -167,8 +170,11 @@ impl Checkout {
         };
         let refund = known.attempt.refunds.iter().find(|refund| refund.id == id && refund.is_open())?;
         let order = refund.order;
-        match self.gateway().cancel(&refund.request(known.attempt.payment.key.clone())).await {
+        let request = refund.request(known.attempt.payment.key.clone());
+        crash::point!("rf.psp.before_send");
+        match self.gateway().cancel(&request).await {
             Ok(CancelAnswer::Canceled(seen)) => {
+                crash::point!("rf.psp.after_accept");
                 let (trace, at) = (known.traceparent, known.at);
                 match self.settle(known.attempt, Evidence::Seen(seen), at, trace).await {
                     Ok(Written::Now(_) | Written::Not) => {}

@@ -4,7 +4,7 @@ use messaging::engine::Engine;
 use messaging::google::Access;
 use messaging::push::PushKey;
 use secrecy::{ExposeSecret as _, SecretString};
-use service::{Env, Limits, Mode, Rate};
+use service::{Env, Limits, Mode, Networks, Rate};
 
 /// Toss's public documentation keys: payments made with them are nobody's, so they suit the sandbox.
 const SANDBOX_CLIENT_KEY: &str = "test_gck_docs_Ovk5rk1EwkEbP0W43n07xlzm";
@@ -39,6 +39,8 @@ pub struct Settings {
     pub toss_security_key: Option<SecretString>,
     /// `TOSS_WEBHOOK_SECRET`: what a relay of ours seals webhooks with. Toss has no such thing.
     pub toss_webhook_secret: Option<SecretString>,
+    /// `TOSS_WEBHOOK_SOURCES`: where webhooks may come from.
+    pub toss_webhook_sources: Option<Networks>,
     /// `ADMIN_TOKEN`: who knows it may give money back over HTTP; without it there is no such route.
     pub admin_token: Option<SecretString>,
     /// `CHECKOUT_SERVE`: answer HTTP.
@@ -78,6 +80,8 @@ pub struct Rates {
     pub poll: Rate,
     /// `RATE_WEBHOOK`: by address alone.
     pub webhook: Rate,
+    /// `RATE_ADMIN`: by address alone.
+    pub admin: Rate,
     /// `RATE_ADDRESS_FACTOR`: so many times as often for all buyers of one address together.
     pub address_factor: u32,
 }
@@ -94,6 +98,7 @@ impl Rates {
             ),
             poll: env.or("RATE_POLL", minute(60), "how often one buyer may ask about orders, or change anything else"),
             webhook: env.or("RATE_WEBHOOK", minute(600), "how often one address may send webhooks"),
+            admin: env.or("RATE_ADMIN", minute(60), "how often one address may use the admin API, or guess its token"),
             address_factor: env.or(
                 "RATE_ADDRESS_FACTOR",
                 20,
@@ -149,6 +154,10 @@ impl Settings {
             toss_webhook_secret: env.optional_secret(
                 "TOSS_WEBHOOK_SECRET",
                 "if set, a webhook without a TossPayments-Signature of it (hex HMAC-SHA256 of the body) is refused; Toss sends none",
+            ),
+            toss_webhook_sources: env.optional(
+                "TOSS_WEBHOOK_SOURCES",
+                "addresses that webhooks are taken from, such as those that Toss publishes; from anywhere when unset, for they are only hints",
             ),
             admin_token: env.optional_secret(
                 "ADMIN_TOKEN",

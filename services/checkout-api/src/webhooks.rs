@@ -103,6 +103,7 @@ impl Webhooks {
         }
         let asked = join_all(questions.into_values().map(|(named, asking)| self.ask(named, asking))).await;
         findings.extend(asked.into_iter().flatten());
+        crash::point!("wh.apply.before_commit");
         webhook_inbox::record(db, &findings).await?;
         Ok(count)
     }

@@ -22,6 +22,16 @@ pub const POINTS: &[&str] = &[
     "psp.after_send",
     // The reconciler holds payments that nobody else will ask about for a while.
     "rc.take.after_commit",
+    // Money goes back, or is taken back: the refund is on record, Toss is asked, its answer is written down.
+    "rf.claim.after_commit",
+    "rf.psp.before_send",
+    "rf.psp.after_accept",
+    "rf.apply.before_commit",
+    "rf.apply.after_commit",
+    // A webhook is stored, and what became of it is written down.
+    "wh.store.before_commit",
+    "wh.store.after_commit",
+    "wh.apply.before_commit",
     // The relay: outbox to message engine.
     "ob.claim.after_commit",
     "ob.publish.after_ack",

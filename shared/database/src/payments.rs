@@ -223,3 +223,11 @@ pub async fn call_for_attention(db: &PgPool, id: PaymentId, why: &str) -> sqlx::
     sqlx::query!("UPDATE payments SET attention = $2 WHERE id = $1", id.uuid(), why).execute(db).await?;
     Ok(())
 }
+
+/// Forgets why a person had to look at a payment: the provider agrees with the record.
+pub async fn dismiss_attention(db: &PgPool, id: PaymentId) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE payments SET attention = NULL WHERE id = $1 AND attention IS NOT NULL", id.uuid())
+        .execute(db)
+        .await?;
+    Ok(())
+}

@@ -5,6 +5,7 @@
 //! shop's own services in the test's process. Every case ends with the books checked, the provider's too.
 
 mod loops;
+mod money_back;
 mod storefront;
 mod workers;
 
@@ -76,6 +77,7 @@ async fn leases_run_out(shop: &OpenShop) {
     shop.execute("UPDATE outbox SET claimed_until = now() WHERE published_at IS NULL").await;
     shop.execute("UPDATE deliveries SET due_at = now()").await;
     shop.execute("UPDATE push_attempts SET due_at = now() WHERE due_at IS NOT NULL").await;
+    shop.execute("UPDATE webhook_inbox SET due_at = now() WHERE due_at IS NOT NULL").await;
 }
 
 /// The successors deliver what the dead have left. They leased some of it until a moment ago: the database may still be
@@ -91,6 +93,12 @@ async fn successors_deliver(shop: &OpenShop) {
 /// The successors finish what is left, and the books are in order.
 async fn recovers(shop: &OpenShop) {
     shop.reconcile().await;
+    let heard = async || {
+        leases_run_out(shop).await;
+        while shop.api.webhooks.step().await.unwrap() > 0 {}
+        shop.count("SELECT count(*) FROM webhook_inbox WHERE status = 'pending'").await == 0
+    };
+    shop.eventually("every webhook to be looked into", heard).await;
     successors_deliver(shop).await;
     shop.verify().await;
 }
@@ -107,7 +115,10 @@ async fn told_once(shop: &OpenShop, token: &str, case: &str) {
 
 #[test]
 fn every_point_is_died_at() {
-    let died_at: BTreeSet<_> =
-        [storefront::POINTS, loops::POINTS, workers::POINTS].concat().concat().into_iter().collect();
+    let died_at: BTreeSet<_> = [storefront::POINTS, loops::POINTS, workers::POINTS, money_back::POINTS]
+        .concat()
+        .concat()
+        .into_iter()
+        .collect();
     assert_eq!(died_at, crash::POINTS.iter().copied().collect());
 }
