@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
+use database::Role;
 use messaging::embedded::PROJECT;
 use messaging::push::{PushAuth, PushKey, Sender};
 use messaging::topology::{Subscription, Worker};
@@ -45,7 +46,7 @@ impl Guarded {
     }
 
     async fn open(project: &'static str, auth: impl Fn(String) -> PushAuth) -> Self {
-        let (db, _) = postgres::fresh_url(&database::MIGRATOR).await;
+        let (db, url) = postgres::fresh_url(&database::MIGRATOR).await;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let keys = Arc::new(KeyRing::default());
         let (listener, key_url) = crate::listen().await;
@@ -54,13 +55,18 @@ impl Guarded {
         let certs = Router::new().route("/certs", get(async move || ring.publish()));
         crate::spawn(listener, certs, &key_server);
 
+        let pool = async |role| crate::as_role(&url, role).await;
         let mut workers = HashMap::new();
         for worker in Worker::ALL {
             let auth = auth(format!("{key_url}/certs"));
             let router = match worker {
-                Worker::Stock => stock_worker::router(stock_worker::App::new(db.clone(), auth, &tasks)),
-                Worker::Push => push_worker::router(push_worker::App::new(db.clone(), auth, Arc::default(), &tasks)),
-                Worker::DeadLetter => dead_letter_worker::router(dead_letter_worker::App::new(db.clone(), auth)),
+                Worker::Stock => stock_worker::router(stock_worker::App::new(pool(Role::Stock).await, auth, &tasks)),
+                Worker::Push => {
+                    push_worker::router(push_worker::App::new(pool(Role::Push).await, auth, Arc::default(), &tasks))
+                }
+                Worker::DeadLetter => {
+                    dead_letter_worker::router(dead_letter_worker::App::new(pool(Role::DeadLetter).await, auth))
+                }
             };
             let (listener, url) = crate::listen().await;
             crate::spawn(listener, router, &stop);

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use axum::Router;
 use chrono::TimeDelta;
+use database::PoolSettings;
 use database::products::NewProduct;
 use database::verify::{self, BookEntry};
 use domain::{OrderId, PaymentId, ProductId, Won};
@@ -63,11 +64,12 @@ const ADMIN_TOKEN: &str = "a token for the people of the shop";
 /// A shop in this process: API, workers and sandbox each on a port of its own, and every loop standing still until the
 /// test takes a step.
 pub struct Shop {
-    /// Its database.
+    /// Its database, as the owner of it all: what tests look at and spoil.
     pub db: PgPool,
     /// The providers, and their own word on what happened.
     pub sandbox: Sandbox,
-    addresses: Addresses,
+    /// Where its parts are.
+    pub addresses: Addresses,
     /// Where the API listens.
     pub url: String,
     /// The API's parts, whose loops the test drives.
@@ -137,17 +139,19 @@ impl OpenShop {
         };
         let auth = || google.as_ref().map_or_else(|| PushAuth::loopback(PROJECT), Google::auth);
 
-        let stock = stock_worker::App::new(db.clone(), auth(), &tasks);
+        let pool = async |role| as_role(&database_url, role).await;
+        let stock = stock_worker::App::new(pool(database::Role::Stock).await, auth(), &tasks);
         let stock = Running::start(stock_worker::router(stock), &stop).await;
 
         let account = ServiceAccount::from_json(&sandbox.service_account_json()).expect("a service account");
         let settings = FcmSettings { base_url: format!("{sandbox_url}/fcm"), ..FcmSettings::new(account) };
         let fcm = Arc::new(Fcm::new(settings).expect("an FCM client"));
-        let push = push_worker::App::new(db.clone(), auth(), Arc::default(), &tasks);
-        let sender = push_worker::Sender::new(db.clone(), fcm, sending(), &tasks);
+        let pushing = pool(database::Role::Push).await;
+        let push = push_worker::App::new(pushing.clone(), auth(), Arc::default(), &tasks);
+        let sender = push_worker::Sender::new(pushing, fcm, sending(), &tasks);
         let push = Running::start(push_worker::router(push), &stop).await;
 
-        let letters = dead_letter_worker::App::new(db.clone(), auth());
+        let letters = dead_letter_worker::App::new(pool(database::Role::DeadLetter).await, auth());
         let letters = Running::start(dead_letter_worker::router(letters), &stop).await;
 
         let (listener, url) = listen().await;
@@ -158,7 +162,7 @@ impl OpenShop {
         }
         let told = own.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let addresses = Addresses {
-            database: database_url,
+            database: database_url.clone(),
             sandbox: sandbox_url,
             fcm_account: sandbox.service_account_json(),
             workers: workers.each_ref().map(|(_, at)| at.url.clone()),
@@ -177,7 +181,8 @@ impl OpenShop {
             .expect("a gateway"),
         );
         let broker = messaging::embedded::BrokerSettings { policy: Some(IMPATIENT), ..settings.broker() };
-        let api = checkout_api::Parts::new(&settings, &db, Arc::clone(&gateway) as _, &broker, &tasks).await;
+        let selling = pool(database::Role::Checkout).await;
+        let api = checkout_api::Parts::new(&settings, &selling, Arc::clone(&gateway) as _, &broker, &tasks).await;
         let api = api.expect("a storefront");
         spawn(listener, checkout_api::router(api.app.clone()), &stop);
 
@@ -224,6 +229,11 @@ impl Shop {
     /// The project in its subscriptions' full names.
     pub fn project(&self) -> &str {
         self.google.as_ref().map_or(PROJECT, Google::project)
+    }
+
+    /// The database, as a program may use it.
+    pub async fn acting_as(&self, role: database::Role) -> PgPool {
+        as_role(&self.addresses.database, role).await
     }
 
     /// Where a worker listens.
@@ -309,11 +319,12 @@ impl Shop {
     pub async fn verify(&self) {
         let book: Vec<BookEntry> = self.sandbox.payments(None).into_iter().map(book_entry).collect();
         let consumers: Vec<_> = SUBSCRIPTIONS.iter().map(|it| (it.topic, it.name)).collect();
+        let books = self.acting_as(database::Role::Checker).await;
         let invariants = verify::always().iter().chain(verify::drained());
-        let mut violations = verify::check(&self.db, invariants, &consumers).await.expect("the books");
-        let audit = verify::audit_provider(&self.db, self.gateway.as_ref(), None).await.expect("the provider's books");
+        let mut violations = verify::check(&books, invariants, &consumers).await.expect("the books");
+        let audit = verify::audit_provider(&books, self.gateway.as_ref(), None).await.expect("the provider's books");
         violations.extend(audit.violations);
-        violations.extend(verify::unknown_money(&self.db, &book).await.expect("the sandbox's book"));
+        violations.extend(verify::unknown_money(&books, &book).await.expect("the sandbox's book"));
         assert!(violations.is_empty(), "{violations:#?}");
     }
 
@@ -388,6 +399,13 @@ impl Running {
         let serving = Serving { closing: closing.clone(), stop };
         Self { url, router, serving: tokio::sync::Mutex::new(serving) }
     }
+}
+
+/// The database, as a program may use it.
+async fn as_role(url: &str, role: database::Role) -> PgPool {
+    let settings =
+        PoolSettings { url: url.into(), max_connections: 20, application_name: "test".to_owned(), role: Some(role) };
+    database::connect(&settings).await.expect("the database")
 }
 
 async fn listen() -> (TcpListener, String) {

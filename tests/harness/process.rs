@@ -128,9 +128,20 @@ impl ServiceProcess {
 
     /// Starts a process beside the shop's own services, and waits until it listens.
     pub async fn start(shop: &OpenShop, program: &str, role: Role, crash: Option<&str>) -> Self {
+        Self::start_told(shop, &shop.addresses, program, role, crash).await
+    }
+
+    /// The same, of a process that is told other addresses than the shop's own.
+    pub async fn start_told(
+        shop: &OpenShop,
+        addresses: &Addresses,
+        program: &str,
+        role: Role,
+        crash: Option<&str>,
+    ) -> Self {
         let (listener, url) = crate::listen().await;
         drop(listener); // the process takes the port over
-        let process = Self::spawn(program.as_ref(), &shop.addresses, role, &url, crash).expect("a process");
+        let process = Self::spawn(program.as_ref(), addresses, role, &url, crash).expect("a process");
         if role != Role::Loops {
             shop.eventually("the process to listen", async || process.listens().await).await;
         }

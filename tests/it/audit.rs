@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{TimeDelta, Utc};
-use database::{attention, statements, timeline};
+use database::{Role, attention, statements, timeline};
 use domain::{Day, Difference, OrderId, Statement};
 use harness::{Authenticated, OpenShop, Placed};
 use messaging::topology::{SUBSCRIPTIONS, Worker};
@@ -15,7 +15,7 @@ async fn statement(shop: &OpenShop) -> Statement {
     let Day(yesterday) = Day::yesterday(Utc::now());
     let today = Day(yesterday + TimeDelta::days(1));
     let theirs = shop.gateway.movements(today.with_margin()).await.unwrap();
-    statements::compare(&shop.db, today, &theirs, None).await.unwrap()
+    statements::compare(&shop.acting_as(Role::Checker).await, today, &theirs, None).await.unwrap()
 }
 
 /// The merchant cancels in Toss's console, past us.
@@ -76,7 +76,7 @@ async fn open_payments_and_unpaid_accounts_are_no_differences() {
 #[tokio::test]
 async fn every_morning_one_process_compares_yesterday() {
     let shop = OpenShop::open().await;
-    let daily = checkout_api::Statements::new(shop.db.clone(), Arc::clone(&shop.gateway));
+    let daily = checkout_api::Statements::new(shop.acting_as(Role::Checkout).await, Arc::clone(&shop.gateway));
     shop.spoil(sandbox::Endpoint::Query, "before-500", 1);
     assert_eq!(daily.step().await.unwrap(), None, "Toss gives no list");
     assert_eq!(daily.step().await.unwrap(), None, "and is not asked again at once");
@@ -110,7 +110,7 @@ async fn an_order_tells_all_that_happened_to_it() {
 
     let id: OrderId = order.id.parse().unwrap();
     let consumers = SUBSCRIPTIONS.map(|it| it.name);
-    let told = timeline::read(&shop.db, id, &consumers).await.unwrap().unwrap();
+    let told = timeline::read(&shop.acting_as(Role::Checker).await, id, &consumers).await.unwrap().unwrap();
     let lines: Vec<_> = told.entries.iter().map(|it| format!("{}: {}", it.what, it.text)).collect();
     let all = lines.join("\n");
     let mut from = 0;
@@ -138,12 +138,12 @@ async fn an_order_tells_all_that_happened_to_it() {
     }
     assert!(told.entries.is_sorted_by_key(|it| it.at));
     assert!(!all.contains(&paid.payment_key) && !all.contains("phone"), "no payment key, no device token");
-    let waiting = attention::list(&shop.db).await.unwrap();
+    let waiting = attention::list(&shop.acting_as(Role::Checker).await).await.unwrap();
     assert_eq!(waiting.iter().map(|it| it.kind).collect::<Vec<_>>(), [attention::Kind::DeadLetter]);
 
     shop.execute("UPDATE dead_letters SET status = 'discarded', resolved_at = now()").await;
     shop.execute("UPDATE payments SET attention = 'the sums differ' WHERE attempt = 1").await;
-    let waiting = attention::list(&shop.db).await.unwrap();
+    let waiting = attention::list(&shop.acting_as(Role::Checker).await).await.unwrap();
     assert_eq!(
         (waiting[0].kind, waiting[0].id.to_string(), waiting.len()),
         (attention::Kind::Disputed, id.to_string(), 1)
@@ -159,10 +159,10 @@ async fn a_payment_that_nobody_decides_waits_for_a_person() {
     let order = buyer.place_order(&[("mug", 1)]).await;
     let open = buyer.authenticate(&order).await;
     buyer.confirm(&open).await.expect(202);
-    assert!(attention::list(&shop.db).await.unwrap().is_empty(), "the reconciler's turn");
+    assert!(attention::list(&shop.acting_as(Role::Checker).await).await.unwrap().is_empty(), "the reconciler's turn");
     shop.wait(TimeDelta::hours(4)).await;
-    let waiting = attention::list(&shop.db).await.unwrap();
+    let waiting = attention::list(&shop.acting_as(Role::Checker).await).await.unwrap();
     assert_eq!(waiting.iter().map(|it| it.kind).collect::<Vec<_>>(), [attention::Kind::Undecided]);
     shop.reconcile().await;
-    assert!(attention::list(&shop.db).await.unwrap().is_empty());
+    assert!(attention::list(&shop.acting_as(Role::Checker).await).await.unwrap().is_empty());
 }

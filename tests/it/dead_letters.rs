@@ -1,5 +1,6 @@
 //! The dead-letter desk: what nobody could take is kept, and replayed under the same event id.
 
+use database::Role;
 use database::dead_letters::{self, Decision, Filter, Status, Summary};
 use dead_letter_worker::desk::Replay;
 use harness::{OpenShop, Shop};
@@ -15,13 +16,13 @@ const DECISION: Decision<'_> = Decision { actor: "mina", reason: Some("the worke
 
 async fn letters(shop: &Shop, status: Status) -> Vec<Summary> {
     let filter = Filter { status: Some(status), ..Filter::default() };
-    dead_letters::list(&shop.db, filter, 100).await.unwrap()
+    dead_letters::list(&shop.acting_as(Role::Desk).await, filter, 100).await.unwrap()
 }
 
 async fn replay(shop: &Shop, letters: &[Summary]) {
-    let publisher = shop.publisher().await;
-    let plan = Replay::plan(&shop.db, letters).await.unwrap();
-    let done = plan.carry_out(&shop.db, publisher.as_ref(), DECISION).await.unwrap();
+    let (db, publisher) = (shop.acting_as(Role::Desk).await, shop.publisher().await);
+    let plan = Replay::plan(&db, letters).await.unwrap();
+    let done = plan.carry_out(&db, publisher.as_ref(), DECISION).await.unwrap();
     assert_eq!((done.replayed.len(), done.refused.len()), (letters.len(), 0));
 }
 
@@ -51,7 +52,7 @@ async fn a_replayed_letter_has_its_effect_once_however_often_it_is_replayed(shop
     shop.deliver_events().await;
     shop.acknowledged("checkout-stock", 3 * letters.len()).await;
     assert_eq!((shop.stock("mug").await, shop.sandbox.notifications("phone").len()), ((97, 0), 3));
-    assert_eq!(dead_letters::actions(&shop.db, letters[0].id).await.unwrap().len(), 3);
+    assert_eq!(dead_letters::actions(&shop.acting_as(Role::Desk).await, letters[0].id).await.unwrap().len(), 3);
     shop.verify().await;
 }
 

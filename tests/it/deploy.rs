@@ -6,6 +6,7 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use database::Role;
 use messaging::topology::Worker;
 use serde::Deserialize;
 use serde_yaml_ng::Value;
@@ -96,6 +97,7 @@ impl Service {
     fn mounts(&self) -> Vec<(String, String)> {
         self.volumes
             .iter()
+            .filter(|volume| !volume.as_str().is_some_and(|short| short.starts_with("./"))) // a file of ours
             .map(|volume| match volume.as_str() {
                 Some(short) => short.split_once(':').map(|(from, to)| (from.to_owned(), to.to_owned())).unwrap(),
                 None => (volume["source"].as_str().unwrap().to_owned(), volume["target"].as_str().unwrap().to_owned()),
@@ -133,8 +135,37 @@ fn whoever_is_waited_for_can_arrive() {
                 other => panic!("{name}: {other}"),
             }
         }
-        let reads_database = service.environment.contains_key("DATABASE_URL") && service.command[1..] != ["seed"];
-        assert_eq!(reads_database, service.depends_on.contains_key("seed"), "{name} and the schema");
+        let reads_database = service.environment.contains_key("DATABASE_URL") && name != "migrate";
+        assert_eq!(reads_database, service.depends_on.contains_key("migrate"), "{name} and the schema");
+    }
+}
+
+#[test]
+fn each_program_logs_in_as_a_member_of_its_own_role() {
+    let compose = Compose::read();
+    let logins = read("deploy/logins.sql");
+    let roles_of = |name: &str| {
+        let (_, login) = compose.services[name].environment["DATABASE_URL"].split_once("//").unwrap();
+        let (login, _) = login.split_once(":jumun@postgres:5432/jumun").unwrap();
+        let made = logins.lines().find_map(|line| line.strip_prefix(&format!("CREATE ROLE {login} LOGIN ")));
+        let (_, roles) = made?.trim_end_matches(';').split_once(" IN ROLE ")?;
+        Some(roles.split(", ").map(str::to_owned).collect::<Vec<_>>())
+    };
+    for (name, roles) in [
+        ("checkout-api", &[Role::Checkout][..]),
+        ("stock-worker", &[Role::Stock]),
+        ("push-worker", &[Role::Push]),
+        ("dead-letter-worker", &[Role::DeadLetter]),
+        ("verify", &[Role::Checker, Role::Desk, Role::Checkout]),
+    ] {
+        let roles: Vec<_> = roles.iter().map(|role| role.name().to_owned()).collect();
+        assert_eq!(roles_of(name), Some(roles), "{name}");
+    }
+    for name in ["migrate", "seed"] {
+        assert_eq!(roles_of(name), None, "{name} acts as the owner");
+    }
+    for role in Role::ALL {
+        assert!(logins.contains(&format!("CREATE ROLE {} NOLOGIN;", role.name())));
     }
 }
 

@@ -25,6 +25,7 @@ mod pubsub;
 mod purchase;
 mod refunds;
 mod reversals;
+mod roles;
 mod strangers;
 mod tokens;
 mod webhooks;

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 
 use clap::CommandFactory as _;
+use messaging::topology::Worker;
+use messaging::worker::WorkerSettings;
 use service::Env;
 use service::settings::Variable;
 use service::telemetry::Telemetry;
@@ -23,7 +25,7 @@ pub(crate) static PROGRAMS: [Program; 6] = [
     Program {
         role: "stock",
         binary: "jumun-stock-worker",
-        read: |env| Some(stock_worker::Settings::read(env).worker.bind),
+        read: |env| Some(WorkerSettings::read(env, Worker::Stock).bind),
     },
     Program {
         role: "push",
@@ -33,7 +35,7 @@ pub(crate) static PROGRAMS: [Program; 6] = [
     Program {
         role: "letters",
         binary: "jumun-dead-letter-worker",
-        read: |env| Some(dead_letter_worker::Settings::read(env).worker.bind),
+        read: |env| Some(WorkerSettings::read(env, Worker::DeadLetter).bind),
     },
     Program { role: "sandbox", binary: "jumun-sandbox", read: |env| Some(sandbox::Serving::read(env).bind()) },
     // The command reads what it runs; that is what the API of a shop needs.

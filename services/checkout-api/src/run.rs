@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use database::{PoolSettings, inbox, orders, outbox, webhook_inbox};
+use database::{PoolSettings, Role, inbox, orders, outbox, webhook_inbox};
 use domain::PaymentGateway;
 use messaging::embedded::{Broker, BrokerSettings};
 use messaging::engine::Engine;
@@ -134,6 +134,7 @@ impl Settings {
             url: self.database_url.clone(),
             max_connections: self.database_connections,
             application_name: "jumun-checkout-api".to_owned(),
+            role: Some(Role::Checkout),
         }
     }
 }

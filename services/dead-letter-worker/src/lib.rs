@@ -3,7 +3,6 @@
 
 pub mod desk;
 
-use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::routing::post;
@@ -13,25 +12,10 @@ use messaging::envelope::{DEAD_LETTER_COUNT, DEAD_LETTER_SUBSCRIPTION};
 use messaging::push::{Answer, Delivery, Push, PushAuth, PushEndpoint};
 use messaging::topology::{DEAD_LETTER_PATH, Worker};
 use messaging::worker::{self, WorkerSettings};
-use service::{Env, serve, start};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-/// What the dead-letter worker is told by its environment.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Where it listens, and the database.
-    pub worker: WorkerSettings,
-}
-
-impl Settings {
-    /// Reads the settings; what is wrong with them is refused by `env.finish()`.
-    pub fn read(env: &mut Env) -> Self {
-        Self { worker: WorkerSettings::read(env, Worker::DeadLetter) }
-    }
-}
 
 /// What the route works with.
 #[derive(Clone)]
@@ -96,19 +80,13 @@ const ABOUT: &str = "jumun-dead-letter-worker stores what no consumer could take
 /// # Errors
 /// When it cannot start.
 pub async fn main() -> anyhow::Result<()> {
-    let Some(settings) = start(ABOUT, Settings::read)? else { return Ok(()) };
-    let shutdown = serve::shutdown_signal()?;
-    let db = database::connect(&settings.worker.pool).await.context("cannot reach the database")?;
-    let bind = settings.worker.bind;
-    let listener = TcpListener::bind(bind).await.with_context(|| format!("cannot listen on {bind}"))?;
-    run(settings, db, listener, shutdown).await;
-    Ok(())
+    worker::main(ABOUT, Worker::DeadLetter, run).await
 }
 
 /// Serves until `shutdown`.
-pub async fn run(settings: Settings, db: PgPool, listener: TcpListener, shutdown: CancellationToken) {
-    let router = router(App::new(db.clone(), settings.worker.auth));
-    worker::run(Worker::DeadLetter, db, listener, router, settings.worker.limits, TaskTracker::new(), shutdown).await;
+pub async fn run(settings: WorkerSettings, db: PgPool, listener: TcpListener, shutdown: CancellationToken) {
+    let router = router(App::new(db.clone(), settings.auth));
+    worker::run(Worker::DeadLetter, db, listener, router, settings.limits, TaskTracker::new(), shutdown).await;
 }
 
 #[cfg(test)]

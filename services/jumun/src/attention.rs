@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use chrono::SecondsFormat;
+use database::Role;
 use database::attention::{self, Kind, Waiting};
 use serde_json::json;
 
@@ -23,7 +24,7 @@ pub(crate) async fn attention(
     arguments: &AttentionArguments,
 ) -> anyhow::Result<ExitCode> {
     let store = Store::find(variables, home).await?;
-    let db = store.connect(1).await?;
+    let db = store.connect(1, Role::Checker).await?;
     let waiting = attention::list(&db).await;
     db.close().await;
     store.close().await?;

@@ -12,7 +12,7 @@ use service::{Env, Setting};
 
 use crate::home::Home;
 use crate::variables::Variables;
-use crate::{attention, dead_letters, order, output, ready, refund, seed, statement, up, verify};
+use crate::{attention, dead_letters, migrate, order, output, ready, refund, seed, statement, up, verify};
 
 /// 주문 · A checkout backend for Korean shops.
 #[derive(Debug, Parser)]
@@ -54,6 +54,11 @@ enum Command {
     /// Works on the database of `DATABASE_URL`, else on that of `jumun up` in the same folder, and asks the payment
     /// provider. Exits 0 when the money went back or is on its way, 2 if not.
     Refund(refund::Arguments),
+    /// Brings the schema up to date. Safe to repeat.
+    ///
+    /// The database of `DATABASE_URL`, else that of `jumun up` in the same folder. Logs in as whoever owns the schema; the
+    /// first time that needs a role that may create roles, or an administrator who has made them.
+    Migrate,
     /// Brings the schema up to date and puts the demo catalogue on sale. Safe to repeat.
     Seed,
 }
@@ -114,7 +119,7 @@ fn time(text: &str) -> Result<DateTime<Utc>, String> {
 /// Does what the command line says.
 pub async fn main() -> ExitCode {
     let (mut command, environment) = (Cli::command(), environment());
-    for name in ["up", "verify", "statement", "attention", "order", "dead-letters", "refund", "seed"] {
+    for name in ["up", "verify", "statement", "attention", "order", "dead-letters", "refund", "migrate", "seed"] {
         command = command.mut_subcommand(name, |it| it.after_long_help(environment.clone()));
     }
     let cli = match Cli::from_arg_matches(&command.get_matches()) {
@@ -145,6 +150,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::DeadLetters(command) => dead_letters::run(&variables, &home, command).await,
         Command::Ready { url } => Ok(ready::ready(&url).await),
         Command::Refund(arguments) => refund::refund(variables, &home, arguments).await,
+        Command::Migrate => migrate::migrate(&variables, &home).await.map(|()| ExitCode::SUCCESS),
         Command::Seed => seed::seed(&variables, &home).await.map(|()| ExitCode::SUCCESS),
     }
 }

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use database::Role;
 use database::dead_letters::{self, Decision, Status, Summary};
 use dead_letter_worker::desk::Replay;
 use messaging::engine::Engine;
@@ -27,7 +28,7 @@ use print::Verdicts;
 /// The command.
 pub(crate) async fn run(variables: &Variables, home: &Home, command: Command) -> anyhow::Result<ExitCode> {
     let store = Store::find(variables, home).await?;
-    let db = store.connect(2).await?;
+    let db = store.connect(2, Role::Desk).await?;
     let result = match command {
         Command::List(arguments) => list(&db, &arguments).await,
         Command::Show(arguments) => show(&db, &arguments).await,

@@ -5,6 +5,7 @@ mod command;
 mod dead_letters;
 mod home;
 mod listen;
+mod migrate;
 mod order;
 mod output;
 mod provider;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use database::Role;
 use database::timeline::{self, Entry, Timeline};
 use domain::OrderId;
 use messaging::topology::SUBSCRIPTIONS;
@@ -17,7 +18,7 @@ use crate::variables::Variables;
 /// The command.
 pub(crate) async fn order(variables: &Variables, home: &Home, arguments: &OrderArguments) -> anyhow::Result<ExitCode> {
     let store = Store::find(variables, home).await?;
-    let db = store.connect(1).await?;
+    let db = store.connect(1, Role::Checker).await?;
     let timeline = timeline::read(&db, arguments.id, &SUBSCRIPTIONS.map(|it| it.name)).await;
     db.close().await;
     store.close().await?;

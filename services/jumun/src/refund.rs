@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use checkout_api::{Checkout, RefundRequest};
 use clap::ArgAction;
+use database::Role;
 use database::refunds::RefundDetails;
 use domain::{OrderId, RefundAccount, RefundAsk, RefundId, Settlement, Won};
 use sqlx::PgPool;
@@ -72,7 +73,7 @@ pub(crate) async fn refund(mut variables: Variables, home: &Home, arguments: Arg
     if let Some(addresses) = home.noted() {
         variables.set_default("TOSS_BASE_URL", format!("{}/toss", addresses.sandbox));
     }
-    let db = store.connect(CONNECTIONS).await?;
+    let db = store.connect(CONNECTIONS, Role::Checkout).await?;
     let tasks = TaskTracker::new();
     let result = ask(&db, &variables, &tasks, arguments).await;
     // Whatever is under way at the provider is written down before the command ends.

@@ -46,7 +46,7 @@ pub(crate) async fn fill(db: &PgPool) -> anyhow::Result<u64> {
 pub(crate) async fn seed(variables: &Variables, home: &Home) -> anyhow::Result<()> {
     let store = Store::find(variables, home).await?;
     store.migrate().await?;
-    let db = store.connect(1).await?;
+    let db = store.connect(1, None).await?;
     let added = fill(&db).await?;
     db.close().await;
     store.close().await?;

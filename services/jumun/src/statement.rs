@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use chrono::Utc;
-use database::statements;
+use database::{Role, statements};
 use domain::{Day, Difference, Statement};
 use serde_json::json;
 use sqlx::PgPool;
@@ -26,7 +26,7 @@ pub(crate) async fn statement(
     let day = arguments.date.map_or_else(|| Day::yesterday(Utc::now()), Day);
     let store = Store::find(&variables, home).await?;
     Provider::find(&mut variables, home);
-    let db = store.connect(1).await?;
+    let db = store.connect(1, Role::Checker).await?;
     let result = compare(&db, &variables, day).await;
     db.close().await;
     store.close().await?;

@@ -1,7 +1,7 @@
 //! The database that a command works on: the user's own, that of a running shop, or the private one.
 
 use anyhow::{Context as _, bail};
-use database::PoolSettings;
+use database::{PoolSettings, Role};
 use postgres::{Cluster, ClusterSettings, StartError};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::PgConnectOptions;
@@ -72,8 +72,10 @@ impl Store {
         Ok(connection.close().await?)
     }
 
-    pub(crate) async fn connect(&self, max_connections: u32) -> anyhow::Result<PgPool> {
-        let settings = PoolSettings { url: self.url.clone(), max_connections, application_name: NAME.to_owned() };
+    /// Connects as somebody who may do that; as whoever owns the schema, if nobody is named.
+    pub(crate) async fn connect(&self, max_connections: u32, role: impl Into<Option<Role>>) -> anyhow::Result<PgPool> {
+        let (url, application_name) = (self.url.clone(), NAME.to_owned());
+        let settings = PoolSettings { url, max_connections, application_name, role: role.into() };
         database::connect(&settings).await.context("cannot reach the database")
     }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
+use database::Role;
 use database::verify::{self, Scope, audit_provider, check, check_since, unknown_money};
 use messaging::topology::{DEAD_LETTER_TOPIC, SUBSCRIPTIONS};
 use sqlx::PgPool;
@@ -30,7 +31,7 @@ pub(crate) async fn verify(
 ) -> anyhow::Result<ExitCode> {
     let store = Store::find(&variables, home).await?;
     Provider::find(&mut variables, home);
-    let db = store.connect(CONNECTIONS).await?;
+    let db = store.connect(CONNECTIONS, Role::Checker).await?;
     let report = audit(&db, &variables, arguments).await;
     db.close().await;
     store.close().await?;

@@ -10,7 +10,6 @@ mod verdict;
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::routing::post;
@@ -98,9 +97,7 @@ pub async fn main() -> anyhow::Result<()> {
     let Some(settings) = start(ABOUT, Settings::read)? else { return Ok(()) };
     let shutdown = serve::shutdown_signal()?;
     let fcm = Arc::new(settings.fcm.client()?);
-    let db = database::connect(&settings.worker.pool).await.context("cannot reach the database")?;
-    let bind = settings.worker.bind;
-    let listener = TcpListener::bind(bind).await.with_context(|| format!("cannot listen on {bind}"))?;
+    let (db, listener) = worker::open(&settings.worker).await?;
     run(settings, db, fcm, listener, shutdown).await;
     Ok(())
 }

@@ -3,7 +3,6 @@
 //! Concurrent deliveries become one statement. When one of them breaks a constraint they are tried one by one: that
 //! one is parked with its reason, the others have their effect.
 
-use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::routing::post;
@@ -14,7 +13,6 @@ use messaging::consumer::consume;
 use messaging::push::{Answer, Push, PushAuth, PushEndpoint};
 use messaging::topology::{STOCK_PATH, Worker};
 use messaging::worker::{self, WorkerSettings};
-use service::{Env, serve, start};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -25,20 +23,6 @@ const CONSUMER: &str = "checkout-stock";
 
 /// While one batch commits, another one takes the next products.
 const LANES: usize = 2;
-
-/// What the stock worker is told by its environment.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Where it listens, and the database.
-    pub worker: WorkerSettings,
-}
-
-impl Settings {
-    /// Reads the settings; what is wrong with them is refused by `env.finish()`.
-    pub fn read(env: &mut Env) -> Self {
-        Self { worker: WorkerSettings::read(env, Worker::Stock) }
-    }
-}
 
 /// What the route works with.
 #[derive(Clone)]
@@ -87,20 +71,14 @@ const ABOUT: &str = "jumun-stock-worker takes the stock of a paid order down, on
 /// # Errors
 /// When it cannot start.
 pub async fn main() -> anyhow::Result<()> {
-    let Some(settings) = start(ABOUT, Settings::read)? else { return Ok(()) };
-    let shutdown = serve::shutdown_signal()?;
-    let db = database::connect(&settings.worker.pool).await.context("cannot reach the database")?;
-    let bind = settings.worker.bind;
-    let listener = TcpListener::bind(bind).await.with_context(|| format!("cannot listen on {bind}"))?;
-    run(settings, db, listener, shutdown).await;
-    Ok(())
+    worker::main(ABOUT, Worker::Stock, run).await
 }
 
 /// Serves until `shutdown`.
-pub async fn run(settings: Settings, db: PgPool, listener: TcpListener, shutdown: CancellationToken) {
+pub async fn run(settings: WorkerSettings, db: PgPool, listener: TcpListener, shutdown: CancellationToken) {
     let tasks = TaskTracker::new();
-    let router = router(App::new(db.clone(), settings.worker.auth, &tasks));
-    worker::run(Worker::Stock, db, listener, router, settings.worker.limits, tasks, shutdown).await;
+    let router = router(App::new(db.clone(), settings.auth, &tasks));
+    worker::run(Worker::Stock, db, listener, router, settings.limits, tasks, shutdown).await;
 }
 
 #[cfg(test)]

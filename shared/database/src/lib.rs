@@ -21,6 +21,7 @@ pub mod products;
 pub mod push_attempts;
 pub mod record;
 pub mod refunds;
+mod roles;
 pub mod statements;
 pub mod stock;
 pub mod stock_news;
@@ -31,6 +32,7 @@ pub mod webhook_inbox;
 
 pub use batch::{BatchError, Batcher};
 pub use pool::{PoolSettings, connect, ping};
+pub use roles::Role;
 
 /// The schema. Migrations only expand: the previous release keeps working while the next one starts.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");

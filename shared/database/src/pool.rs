@@ -4,6 +4,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor as _, PgPool};
 
+use crate::Role;
+
 /// How to reach the database.
 #[derive(Debug, Clone)]
 pub struct PoolSettings {
@@ -13,12 +15,15 @@ pub struct PoolSettings {
     pub max_connections: u32,
     /// Shown in `pg_stat_activity`.
     pub application_name: String,
+    /// What it may do there; `None`: all that whoever it logs in as may.
+    pub role: Option<Role>,
 }
 
 /// Opens a pool whose connections defend themselves.
 ///
 /// * Time limits live in the session, on the server's side: a client-side timeout around a query would drop a
 ///   future that the database has not finished with.
+/// * It acts under its program's role from the first statement on. Whoever it logs in as must be a member of that role.
 /// * A connection that comes back is rolled back. sqlx 0.9 can return one inside an open transaction, without
 ///   knowing it, when the future that began it was dropped; the next caller's acknowledged write would vanish with it.
 ///
@@ -27,6 +32,8 @@ pub struct PoolSettings {
 pub async fn connect(settings: &PoolSettings) -> sqlx::Result<PgPool> {
     let options: PgConnectOptions = settings.url.expose_secret().parse()?;
     let options = options.application_name(&settings.application_name).options([
+        // Nobody can put a table or an operator of their own before ours.
+        ("search_path", "public"),
         ("statement_timeout", "5s"),
         ("lock_timeout", "2s"),
         ("idle_in_transaction_session_timeout", "10s"),
@@ -37,6 +44,7 @@ pub async fn connect(settings: &PoolSettings) -> sqlx::Result<PgPool> {
         ("enable_seqscan", "off"),
         ("jit", "off"),
     ]);
+    let options = options.options(settings.role.map(|role| ("role", role.name())));
     PgPoolOptions::new()
         .max_connections(settings.max_connections)
         .acquire_timeout(Duration::from_secs(3))
@@ -66,7 +74,8 @@ mod tests {
     #[tokio::test]
     async fn an_abandoned_begin_swallows_nobodys_write() {
         let (_, url) = postgres::fresh_url(&crate::MIGRATOR).await;
-        let settings = PoolSettings { url: url.into(), max_connections: 3, application_name: "test".to_owned() };
+        let settings =
+            PoolSettings { url: url.into(), max_connections: 3, application_name: "test".into(), role: None };
         let db = connect(&settings).await.unwrap();
         db.execute("CREATE TABLE kept (n bigint PRIMARY KEY)").await.unwrap();
         for n in 0..300 {

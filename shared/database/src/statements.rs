@@ -85,7 +85,7 @@ pub async fn compare(
     let keys: Vec<&str> = theirs.iter().map(|it| it.payment_key.as_str()).collect();
     let known = sqlx::query!(
         r#"
-        SELECT payment_key, status, deposit_account IS NOT NULL AND approved_at IS NULL AS "unpaid!"
+        SELECT payment_key, status, deposit_due_at IS NOT NULL AND approved_at IS NULL AS "unpaid!"
         FROM payments WHERE provider = 'toss' AND payment_key = ANY($1)
         "#,
         &keys as &[&str]

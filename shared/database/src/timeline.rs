@@ -57,7 +57,9 @@ async fn entries(db: &PgPool, order: OrderId, consumers: &[&str]) -> sqlx::Resul
         r#"
         WITH attempt AS (
             -- The second field of a W3C trace context is the trace's id.
-            SELECT *, split_part(traceparent, '-', 2) AS trace FROM payments WHERE order_id = $1
+            SELECT id, attempt, amount, payment_type, provider_order_id, asked_at, approved_at, method, settled_at, status, decline_code,
+                decline_message, checks, next_check_at, deposit_due_at, attention, split_part(traceparent, '-', 2) AS trace
+            FROM payments WHERE order_id = $1
         ), event AS (
             SELECT *, split_part(traceparent, '-', 2) AS trace FROM outbox WHERE order_id = $1
         ), entry (at, rank, what, text, trace) AS (

@@ -1,10 +1,11 @@
-//! What the workers have in common around their routes: settings, health, serving.
+//! What the workers have in common around their routes: settings, starting, health, serving.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use anyhow::Context as _;
 use axum::Router;
-use database::PoolSettings;
-use service::{Env, Limits, health, layers, serve};
+use database::{PoolSettings, Role};
+use service::{Env, Limits, health, layers, serve, start};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -29,10 +30,12 @@ pub struct WorkerSettings {
 impl WorkerSettings {
     /// Reads the settings; what is wrong with them is refused by `env.finish()`.
     pub fn read(env: &mut Env, worker: Worker) -> Self {
-        let (bind, connections, port) = match worker {
-            Worker::Stock => ("STOCK_WORKER_BIND", "STOCK_WORKER_DATABASE_CONNECTIONS", 8081),
-            Worker::Push => ("PUSH_WORKER_BIND", "PUSH_WORKER_DATABASE_CONNECTIONS", 8082),
-            Worker::DeadLetter => ("DEAD_LETTER_WORKER_BIND", "DEAD_LETTER_WORKER_DATABASE_CONNECTIONS", 8083),
+        let (bind, connections, port, role) = match worker {
+            Worker::Stock => ("STOCK_WORKER_BIND", "STOCK_WORKER_DATABASE_CONNECTIONS", 8081, Role::Stock),
+            Worker::Push => ("PUSH_WORKER_BIND", "PUSH_WORKER_DATABASE_CONNECTIONS", 8082, Role::Push),
+            Worker::DeadLetter => {
+                ("DEAD_LETTER_WORKER_BIND", "DEAD_LETTER_WORKER_DATABASE_CONNECTIONS", 8083, Role::DeadLetter)
+            }
         };
         let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let address = env.or(bind, usual, "address and port of the worker's push endpoint");
@@ -45,12 +48,44 @@ impl WorkerSettings {
                 ),
                 max_connections: env.or(connections, 6, "connections to the database that the worker opens"),
                 application_name: worker.name().to_owned(),
+                role: Some(role),
             },
             bind: address,
             auth: PushAuth::read(env, address),
             limits: Limits::read(env),
         }
     }
+}
+
+/// The whole program of a worker that needs nothing but its database: settings from the environment, then `run` until
+/// SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn main<F>(
+    about: &str,
+    worker: Worker,
+    run: impl FnOnce(WorkerSettings, PgPool, TcpListener, CancellationToken) -> F,
+) -> anyhow::Result<()>
+where
+    F: Future<Output = ()>,
+{
+    let Some(settings) = start(about, |env| WorkerSettings::read(env, worker))? else { return Ok(()) };
+    let shutdown = serve::shutdown_signal()?;
+    let (db, listener) = open(&settings).await?;
+    run(settings, db, listener, shutdown).await;
+    Ok(())
+}
+
+/// A worker's database, and the address that it will answer at.
+///
+/// # Errors
+/// When it cannot have either.
+pub async fn open(settings: &WorkerSettings) -> anyhow::Result<(PgPool, TcpListener)> {
+    let db = database::connect(&settings.pool).await.context("cannot reach the database")?;
+    let bind = settings.bind;
+    let listener = TcpListener::bind(bind).await.with_context(|| format!("cannot listen on {bind}"))?;
+    Ok((db, listener))
 }
 
 /// Serves a worker's routes, with health beside them, until `shutdown`, and waits for its `tasks`.

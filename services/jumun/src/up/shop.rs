@@ -9,6 +9,8 @@ use anyhow::Context as _;
 use database::products;
 use messaging::engine::Engine;
 use messaging::google::Access;
+use messaging::topology::Worker;
+use messaging::worker::WorkerSettings;
 use sandbox::Sandbox;
 use secrecy::{ExposeSecret as _, SecretString};
 use service::Env;
@@ -28,9 +30,6 @@ use crate::variables::Variables;
 
 use super::topology::Topology;
 
-/// All parts share one pool: together they need few more connections than the busiest of them alone.
-const CONNECTIONS: u32 = 16;
-
 /// How long all parts together may take to stop.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(25);
 
@@ -38,9 +37,9 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(25);
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) api: checkout_api::Settings,
-    stock: stock_worker::Settings,
+    stock: WorkerSettings,
     push: push_worker::Settings,
-    letters: dead_letter_worker::Settings,
+    letters: WorkerSettings,
     /// `SANDBOX_PORT`
     sandbox_port: u16,
 }
@@ -50,9 +49,9 @@ impl Settings {
     pub(crate) fn read(env: &mut Env) -> Self {
         let settings = Self {
             api: checkout_api::Settings::read(env),
-            stock: stock_worker::Settings::read(env),
+            stock: WorkerSettings::read(env, Worker::Stock),
             push: push_worker::Settings::read(env),
-            letters: dead_letter_worker::Settings::read(env),
+            letters: WorkerSettings::read(env, Worker::DeadLetter),
             sandbox_port: env.or("SANDBOX_PORT", 8090, "port of the sandbox, which this machine alone can reach"),
         };
         if settings.api.is_live() && settings.takes_unproven_pushes() {
@@ -62,7 +61,7 @@ impl Settings {
     }
 
     fn takes_unproven_pushes(&self) -> bool {
-        [&self.stock.worker, &self.push.worker, &self.letters.worker].iter().any(|it| it.auth.is_loopback())
+        [&self.stock, &self.push.worker, &self.letters].iter().any(|it| it.auth.is_loopback())
     }
 
     fn messages(&self) -> String {
@@ -96,7 +95,7 @@ pub(crate) struct Shop {
     /// In the order in which they stop: whoever gives work to others first.
     roles: Vec<Role>,
     ends: mpsc::UnboundedReceiver<&'static str>,
-    db: PgPool,
+    pools: Pools,
     store: Store,
 }
 
@@ -105,10 +104,11 @@ impl Shop {
     pub(crate) async fn open(mut variables: Variables, home: &Home) -> anyhow::Result<Self> {
         let store = Store::open(&variables, home).await?;
         store.migrate().await?;
-        let db = store.connect(CONNECTIONS).await?;
+        let db = store.connect(1, None).await?;
         if products::list(&db).await?.is_empty() {
             seed::fill(&db).await?;
         }
+        db.close().await;
         variables.set_default("DATABASE_URL", store.url().expose_secret());
         authenticate_pushes(&mut variables);
 
@@ -130,7 +130,8 @@ impl Shop {
         let messages = settings.messages();
         let topology = Topology::set_up(&settings.api.engine, settings.api.broker().endpoints).await?;
         let (ended, ends) = mpsc::unbounded_channel();
-        let mut roles = start(settings, doors, sandbox, &db, &ended)?;
+        let pools = Pools::open(&settings).await.context("cannot reach the database")?;
+        let mut roles = start(settings, doors, sandbox, &pools, &ended)?;
         roles.extend(topology.map(|it| {
             Role::start("topology", &ended, |stop| async {
                 it.keep(stop).await;
@@ -138,7 +139,7 @@ impl Shop {
             })
         }));
         home.note(&addresses)?;
-        Ok(Self { addresses, messages, folder, roles, ends, db, store })
+        Ok(Self { addresses, messages, folder, roles, ends, pools, store })
     }
 
     /// Where it is.
@@ -170,7 +171,7 @@ impl Shop {
                     error!(%panic, "{} ended badly", role.name);
                 }
             }
-            self.db.close().await;
+            self.pools.close().await;
         };
         if timeout(CLOSE_DEADLINE, parts).await.is_err() {
             warn!("Some parts of the shop would not stop");
@@ -189,6 +190,32 @@ fn authenticate_pushes(variables: &mut Variables) {
         }
         Engine::Google(Access { emulator: Some(_), .. }) => variables.set_default("PUSH_AUTH", "loopback"),
         Engine::Google(Access { emulator: None, .. }) => {}
+    }
+}
+
+/// The database, to each part as far as it may use it.
+#[derive(Clone)]
+struct Pools {
+    api: PgPool,
+    stock: PgPool,
+    push: PgPool,
+    letters: PgPool,
+}
+
+impl Pools {
+    async fn open(settings: &Settings) -> sqlx::Result<Self> {
+        Ok(Self {
+            api: database::connect(&settings.api.pool()).await?,
+            stock: database::connect(&settings.stock.pool).await?,
+            push: database::connect(&settings.push.worker.pool).await?,
+            letters: database::connect(&settings.letters.pool).await?,
+        })
+    }
+
+    async fn close(&self) {
+        for pool in [&self.api, &self.stock, &self.push, &self.letters] {
+            pool.close().await;
+        }
     }
 }
 
@@ -220,9 +247,9 @@ impl Doors {
         };
         Ok(Self {
             api,
-            stock: open(&usual.stock.worker.bind.to_string()).await?,
+            stock: open(&usual.stock.bind.to_string()).await?,
             push: open(&usual.push.worker.bind.to_string()).await?,
-            letters: open(&usual.letters.worker.bind.to_string()).await?,
+            letters: open(&usual.letters.bind.to_string()).await?,
             sandbox,
             keys,
         })
@@ -285,13 +312,12 @@ fn start(
     settings: Settings,
     doors: Doors,
     sandbox: Sandbox,
-    db: &PgPool,
+    pools: &Pools,
     ended: &mpsc::UnboundedSender<&'static str>,
 ) -> anyhow::Result<Vec<Role>> {
     let Settings { api, stock, push, letters, .. } = settings;
     let fcm = Arc::new(push.fcm.client()?);
-    let pool = || db.clone();
-    let (for_api, for_stock, for_push, for_letters) = (pool(), pool(), pool(), pool());
+    let Pools { api: for_api, stock: for_stock, push: for_push, letters: for_letters } = pools.clone();
     Ok(vec![
         Role::start("checkout-api", ended, |stop| checkout_api::run(api, for_api, Some(doors.api.listener), stop)),
         Role::start("stock-worker", ended, |stop| async {

@@ -1,4 +1,5 @@
 use chrono::{TimeDelta, Utc};
+use database::Role as DatabaseRole;
 use domain::Day;
 use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
 use reqwest::{Client, Response, redirect};
@@ -37,8 +38,18 @@ async fn open_with(told: &[(&str, &str)]) -> (Shop, Home, Variables, tempfile::T
     (shop, home, variables, folder)
 }
 
+/// Whoever migrates: may do anything.
+async fn owner(shop: &Shop) -> PgPool {
+    shop.store.connect(1, None).await.unwrap()
+}
+
+/// Whoever reads the books.
+async fn checker(shop: &Shop) -> PgPool {
+    shop.store.connect(4, DatabaseRole::Checker).await.unwrap()
+}
+
 async fn books(shop: &Shop, variables: &Variables) -> Report {
-    audit(&shop.db, variables, &ALL).await.unwrap()
+    audit(&checker(shop).await, variables, &ALL).await.unwrap()
 }
 
 const ALL: VerifyArguments = VerifyArguments { drained: true, no_provider: false, since: None, json: false };
@@ -58,7 +69,7 @@ fn header(response: &Response, name: reqwest::header::HeaderName) -> String {
 
 /// Buys two of a product, as a browser would, up to the page it is sent to in the end.
 async fn buy(shop: &Shop) -> String {
-    let product = products::list(&shop.db).await.unwrap()[0].id;
+    let product = products::list(&owner(shop).await).await.unwrap()[0].id;
     let Addresses { shop, sandbox, .. } = shop.addresses();
     let http = Client::builder().redirect(redirect::Policy::none()).no_proxy().build().unwrap();
     let order = http
@@ -93,7 +104,7 @@ async fn a_purchase_in_an_all_in_one_shop_leaves_sound_books() {
     let (shop, home, variables, _folder) = open().await;
     assert_eq!(home.noted().as_ref(), Some(shop.addresses()));
     assert_eq!(shop.addresses().database, None, "an address with a password is noted nowhere");
-    assert_eq!(products::list(&shop.db).await.unwrap().len(), 8);
+    assert_eq!(products::list(&owner(&shop).await).await.unwrap().len(), 8);
 
     let end = buy(&shop).await;
     assert!(end.contains("/checkout/success"), "{end}");
@@ -110,12 +121,12 @@ async fn a_purchase_in_an_all_in_one_shop_leaves_sound_books() {
     assert!(money.ours > 0 && money.ours == money.theirs && money.payments == 1, "{money:?}");
     assert!(report.text().ends_with(" invariants hold."), "{}", report.text());
     let lately = VerifyArguments { since: Some(Utc::now() - TimeDelta::minutes(5)), ..ALL };
-    let lately = audit(&shop.db, &variables, &lately).await.unwrap();
+    let lately = audit(&checker(&shop).await, &variables, &lately).await.unwrap();
     assert_eq!((broken(&lately), lately.money.unwrap().payments), (vec![], 1));
-    let statement = statement::compare(&shop.db, &variables, today()).await.unwrap();
+    let statement = statement::compare(&checker(&shop).await, &variables, today()).await.unwrap();
     assert_eq!((statement.ours, statement.theirs, statement.differences.len()), (money.ours, money.ours, 0));
 
-    sqlx::query("UPDATE stock SET on_hand = on_hand + 1").execute(&shop.db).await.unwrap();
+    sqlx::query("UPDATE stock SET on_hand = on_hand + 1").execute(&owner(&shop).await).await.unwrap();
     let report = books(&shop, &variables).await;
     assert_eq!(broken(&report), ["stock_ledger"]);
     assert!(report.text().contains("BROKEN  stock_ledger"), "{}", report.text());
@@ -170,7 +181,8 @@ async fn a_shop_of_one_machine_sells_in_production_and_its_workers_believe_its_b
     }
     assert_eq!(forge(&shop, None).await, 401);
     assert_eq!(forge(&shop, Some("eyJhbGciOiJub25lIn0.e30.")).await, 401);
-    let parked: i64 = sqlx::query_scalar("SELECT count(*) FROM dead_letters").fetch_one(&shop.db).await.unwrap();
+    let parked: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM dead_letters").fetch_one(&owner(&shop).await).await.unwrap();
     assert_eq!((shop.messages(), parked), ("embedded", 0));
     shop.close(&home).await.unwrap();
 }
@@ -202,11 +214,11 @@ async fn money_that_the_shop_forgot_is_found_in_the_sandbox_s_book() {
         "BEGIN; SET LOCAL session_replication_role = replica;
         DELETE FROM outbox; DELETE FROM payments; DELETE FROM order_lines; DELETE FROM orders; COMMIT",
     )
-    .execute(&shop.db)
+    .execute(&owner(&shop).await)
     .await
     .unwrap();
     assert!(broken(&books(&shop, &variables).await).contains(&"provider_book"));
-    let statement = statement::compare(&shop.db, &variables, today()).await.unwrap();
+    let statement = statement::compare(&checker(&shop).await, &variables, today()).await.unwrap();
     assert_eq!((statement.ours, statement.differences.len()), (0, 1), "{statement:?}");
     shop.close(&home).await.unwrap();
 }
@@ -221,7 +233,7 @@ async fn a_restarted_sandbox_is_not_asked_about_the_time_before_it() {
     let report = books(&shop, &variables).await;
     assert_eq!(report.money.unwrap().payments, 0);
     assert!(!broken(&report).iter().any(|name| name.starts_with("provider")), "{}", report.text());
-    assert_eq!(statement::compare(&shop.db, &variables, today()).await.unwrap().differences, []);
+    assert_eq!(statement::compare(&checker(&shop).await, &variables, today()).await.unwrap().differences, []);
     shop.close(&home).await.unwrap();
 }
 
