@@ -3,8 +3,10 @@
 use harness::OpenShop;
 
 /// Every route of the buyers' API that changes something.
-const CHANGES: [(&str, &str); 5] = [
+const CHANGES: [(&str, &str); 7] = [
     ("POST", "/api/orders"),
+    ("POST", "/api/orders/{id}/pay"),
+    ("POST", "/orders/{id}/cancel"),
     ("POST", "/api/orders/{id}/cancel"),
     ("POST", "/api/payments/confirm"),
     ("POST", "/api/messaging-tokens"),
@@ -64,6 +66,10 @@ fn pages(shop: &OpenShop, order: &str) -> Vec<String> {
         format!("/checkout/{mug}"),
         format!("/checkout/{}", uuid::Uuid::nil()),
         format!("/checkout/success?orderId={order}"),
+        "/orders".to_owned(),
+        format!("/orders/{order}"),
+        format!("/orders/{order}/pay"),
+        format!("/orders/{}", uuid::Uuid::nil()),
         "/checkout/error?reason=declined".to_owned(),
         "/checkout/cancel".to_owned(),
         "/assets/checkout.js".to_owned(),
@@ -73,6 +79,7 @@ fn pages(shop: &OpenShop, order: &str) -> Vec<String> {
         format!("/api/orders/{order}"),
         "/api/nothing".to_owned(),
         "/api/checkout/callback?paymentKey=k&orderId=x&amount=1".to_owned(),
+        format!("/api/checkout/callback/{:064}?paymentKey=k&orderId={order}&amount=1", 0),
     ]
     .into()
 }
@@ -92,14 +99,14 @@ async fn every_answer_says_what_it_may_load() {
     };
     let own = format!(" {}", shop.sandbox_url());
     let (plain, widget) = (page("", "", ""), page(&own, &own, " 'unsafe-inline'"));
-    let with_widget = format!("/checkout/{}", shop.product("mug"));
+    let with_widget = [format!("/checkout/{}", shop.product("mug")), format!("/orders/{}/pay", order.id)];
     let nothing = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
     for path in pages(&shop, &order.id) {
         let answer = buyer.get(&path).await;
         let header = |name: &str| answer.headers().get(name).map_or("", |value| value.to_str().unwrap());
         let is_page = header("content-type").starts_with("text/html");
-        assert_eq!(is_page, path == "/" || path.starts_with("/checkout"), "{path}");
-        let policy = if path == with_widget { &widget } else { &plain };
+        assert_eq!(is_page, ["/checkout", "/orders"].iter().any(|it| path.starts_with(it)) || path == "/", "{path}");
+        let policy = if with_widget.contains(&path) { &widget } else { &plain };
         let (policy, opener) = if is_page { (policy.as_str(), "same-origin-allow-popups") } else { (nothing, "") };
         let cached = if path.starts_with("/assets/") { "public, max-age=3600" } else { "no-store" };
         let expected = [

@@ -24,6 +24,7 @@ mod programs;
 mod pubsub;
 mod purchase;
 mod refunds;
+mod returns;
 mod reversals;
 mod roles;
 mod strangers;

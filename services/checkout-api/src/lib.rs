@@ -11,6 +11,7 @@ mod pace;
 mod pages;
 mod reconcile;
 mod refund;
+mod return_token;
 mod routes;
 mod run;
 mod session;

@@ -41,9 +41,11 @@ impl Action {
             (_, route) if route.starts_with("/admin/") => Some(Self::Admin),
             (false, "/api/orders") => Some(Self::Create),
             (true, "/" | "/checkout/{product_id}") if !known => Some(Self::Poll),
-            (false, "/api/payments/confirm") | (true, "/api/checkout/callback") => Some(Self::Confirm),
+            (false, "/api/payments/confirm") | (true, "/api/checkout/callback" | "/api/checkout/callback/{token}") => {
+                Some(Self::Confirm)
+            }
             (false, "/api/webhooks/toss") => Some(Self::Webhook),
-            (true, "/api/orders/{id}" | "/checkout/success") | (false, _) => Some(Self::Poll),
+            (true, "/api/orders/{id}" | "/orders/{id}" | "/checkout/success") | (false, _) => Some(Self::Poll),
             (true, _) => None,
         }
     }

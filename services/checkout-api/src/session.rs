@@ -8,6 +8,7 @@ use database::customers::{Customer, TokenHash};
 use http::header::{COOKIE, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
+use secrecy::SecretBox;
 use service::Problem;
 use sha2::{Digest as _, Sha256};
 
@@ -24,6 +25,8 @@ pub(crate) struct Visitor(pub(crate) Option<Customer>);
 #[derive(Debug)]
 pub(crate) struct Guest {
     pub(crate) customer: Customer,
+    /// What the guest's cookie holds.
+    pub(crate) session: SecretBox<[u8; 32]>,
     /// To be sent along with the answer.
     pub(crate) cookie: NewCookie,
 }
@@ -45,13 +48,15 @@ impl FromRequestParts<App> for Guest {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        if let Visitor(Some(customer)) = Visitor::from_request_parts(parts, app).await? {
-            return Ok(Self { customer, cookie: NewCookie(None) });
+        let known = presented(&parts.headers, cookie_name(&app.shop.public_url));
+        if let (Some(token), Visitor(Some(customer))) = (known, Visitor::from_request_parts(parts, app).await?) {
+            return Ok(Self { customer, session: SecretBox::new(Box::new(token)), cookie: NewCookie(None) });
         }
         let token: [u8; 32] = rand::random();
         let customer = app.desk.guests.submit(hash(&token)).await.map_err(|problem| unavailable(&problem))?;
-        let cookie = cookie(&app.shop.public_url, &token).map_err(|_| Problem::internal())?;
-        Ok(Self { customer, cookie: NewCookie(Some(cookie)) })
+        let public_url = &app.shop.public_url;
+        let cookie = cookie(public_url, cookie_name(public_url), &token, MAX_AGE).map_err(|_| Problem::internal())?;
+        Ok(Self { customer, session: SecretBox::new(Box::new(token)), cookie: NewCookie(Some(cookie)) })
     }
 }
 
@@ -68,15 +73,24 @@ impl IntoResponseParts for NewCookie {
 
 /// `__Host-` binds the cookie to this host and to https; over plain http, in development, browsers refuse it.
 fn cookie_name(public_url: &str) -> &'static str {
-    if public_url.starts_with("https://") { "__Host-sid" } else { "sid" }
+    if is_secure(public_url) { "__Host-sid" } else { "sid" }
 }
 
-/// Lax and not Strict: the buyer comes back from Toss by a cross-site navigation and must still be known.
-fn cookie(public_url: &str, token: &[u8; 32]) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
-    let name = cookie_name(public_url);
-    let secure = if name.starts_with("__Host-") { "; Secure" } else { "" };
+pub(crate) fn is_secure(public_url: &str) -> bool {
+    public_url.starts_with("https://")
+}
+
+/// A cookie that holds a secret. Lax and not Strict: the buyer comes back from Toss by a cross-site navigation and
+/// must still be known.
+pub(crate) fn cookie(
+    public_url: &str,
+    name: &str,
+    token: &[u8; 32],
+    seconds: u32,
+) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
+    let secure = if is_secure(public_url) { "; Secure" } else { "" };
     let mut value = HeaderValue::try_from(format!(
-        "{name}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={MAX_AGE}{secure}",
+        "{name}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}",
         hex::encode(token)
     ))?;
     value.set_sensitive(true);
@@ -85,19 +99,21 @@ fn cookie(public_url: &str, token: &[u8; 32]) -> Result<HeaderValue, http::heade
 
 /// The session that a request claims to belong to. Whether it lives only the database can tell.
 pub(crate) fn session(headers: &HeaderMap, public_url: &str) -> Option<TokenHash> {
-    presented(headers, cookie_name(public_url))
+    presented(headers, cookie_name(public_url)).as_ref().map(hash)
 }
 
-fn presented(headers: &HeaderMap, name: &str) -> Option<TokenHash> {
+/// What a cookie of that name holds.
+pub(crate) fn presented(headers: &HeaderMap, name: &str) -> Option<[u8; 32]> {
     let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let (_, token) = pairs.find(|(key, _)| *key == name)?;
     let mut bytes = [0; 32];
     hex::decode_to_slice(token, &mut bytes).ok()?;
-    Some(hash(&bytes))
+    Some(bytes)
 }
 
-fn hash(token: &[u8; 32]) -> TokenHash {
+/// What the database knows a secret by.
+pub(crate) fn hash(token: &[u8; 32]) -> TokenHash {
     Sha256::digest(token).into()
 }
 
@@ -112,17 +128,17 @@ mod tests {
     #[test]
     fn a_cookie_that_was_set_is_recognized() {
         for url in ["http://localhost:8080", "https://shop.example"] {
-            let set = cookie(url, &[7; 32]).unwrap();
+            let set = cookie(url, cookie_name(url), &[7; 32], MAX_AGE).unwrap();
             let pair = set.to_str().unwrap().split(';').next().unwrap();
-            assert_eq!(presented(&headers(&format!("lang=ko; {pair}; a=b")), cookie_name(url)), Some(hash(&[7; 32])));
+            assert_eq!(presented(&headers(&format!("lang=ko; {pair}; a=b")), cookie_name(url)), Some([7; 32]));
         }
     }
 
     #[test]
     fn a_cookie_says_how_it_may_be_used() {
-        let plain = cookie("http://localhost:8080", &[7; 32]).unwrap();
+        let plain = cookie("http://localhost:8080", "sid", &[7; 32], MAX_AGE).unwrap();
         assert!(plain.to_str().unwrap().ends_with("; Path=/; HttpOnly; SameSite=Lax; Max-Age=15552000"));
-        let secure = cookie("https://shop.example", &[7; 32]).unwrap();
+        let secure = cookie("https://shop.example", "__Host-sid", &[7; 32], MAX_AGE).unwrap();
         assert!(secure.to_str().unwrap().starts_with("__Host-sid=") && secure.to_str().unwrap().ends_with("; Secure"));
         assert!(!format!("{secure:?}").contains("0707"));
     }

@@ -11,16 +11,16 @@ use crate::output;
 use crate::store::Store;
 use crate::variables::Variables;
 
-/// Korean name, English name, won, pieces. The position decides the id: append, do not insert.
-const CATALOGUE: [(&str, &str, i64, i32); 8] = [
-    ("달항아리 머그컵", "Moon jar mug", 18_000, 120),
-    ("옻칠 나무 숟가락", "Lacquered wooden spoon", 12_000, 200),
-    ("보성 녹차 80g", "Boseong green tea, 80 g", 22_000, 80),
-    ("전통 매듭 책갈피", "Knotted silk bookmark", 9_000, 300),
-    ("한지 공책 세트", "Hanji notebook set", 15_000, 150),
-    ("제주 감귤 초콜릿", "Jeju tangerine chocolate", 13_500, 5),
-    ("모시 보자기", "Ramie wrapping cloth", 34_000, 40),
-    ("유기 수저 세트", "Brassware cutlery set", 89_000, 12),
+/// Korean name, English name, picture, won, pieces. The position decides the id: append, do not insert.
+const CATALOGUE: [(&str, &str, &str, i64, i32); 8] = [
+    ("달항아리 머그컵", "Moon jar mug", "moon-jar-mug", 18_000, 120),
+    ("옻칠 나무 숟가락", "Lacquered wooden spoon", "wooden-spoon", 12_000, 200),
+    ("보성 녹차 80g", "Boseong green tea, 80 g", "green-tea", 22_000, 80),
+    ("전통 매듭 책갈피", "Knotted silk bookmark", "silk-bookmark", 9_000, 300),
+    ("한지 공책 세트", "Hanji notebook set", "hanji-notebook", 15_000, 150),
+    ("제주 감귤 초콜릿", "Jeju tangerine chocolate", "tangerine-chocolate", 13_500, 5),
+    ("모시 보자기", "Ramie wrapping cloth", "ramie-cloth", 34_000, 40),
+    ("유기 수저 세트", "Brassware cutlery set", "brass-cutlery", 89_000, 12),
 ];
 
 /// The first id; the others follow it. Written down, so that seeding twice is seeding once.
@@ -29,10 +29,17 @@ const FIRST_ID: u128 = 0x0199_0000_0000_7000_8000_0000_0000_0001;
 fn catalogue() -> anyhow::Result<Vec<NewProduct>> {
     (FIRST_ID..)
         .zip(CATALOGUE)
-        .map(|(id, (name, name_en, price, stock))| {
+        .map(|(id, (name, name_en, picture, price, stock))| {
             let price = Won::new(price).context("the demo catalogue has an impossible price")?;
             let id = Uuid::from_u128(id).into();
-            Ok(NewProduct { id, name: name.into(), name_en: name_en.into(), price, image_url: None, stock })
+            Ok(NewProduct {
+                id,
+                name: name.into(),
+                name_en: name_en.into(),
+                price,
+                image_url: Some(format!("/assets/demo/{picture}.svg")),
+                stock,
+            })
         })
         .collect()
 }

@@ -5,7 +5,8 @@ use domain::{CustomerId, Decline, Line, NewOrder, Order, OrderId, OrderState, Pa
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::{decode, decode_text};
+use crate::customers::TokenHash;
+use crate::{decode, decode_text, return_tokens};
 
 /// An order to write down, and under which key the client asked for it.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub struct Creation {
     pub cart_hash: [u8; 32],
     /// Where the receipt goes.
     pub email: Option<String>,
+    /// SHA-256 of the token that the buyer may come back by; see [`return_tokens`].
+    pub return_token: TokenHash,
 }
 
 /// What became of a [`Creation`].
@@ -49,8 +52,9 @@ pub async fn create(db: &PgPool, creations: &[Creation], most_open: i64) -> sqlx
     let rows = sqlx::query!(
         r#"
         WITH asked AS (
-            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::bytea[], $6::text[], $7::bigint[], $8::text[])
-                WITH ORDINALITY AS a (id, customer_id, key, request_hash, cart_hash, name, amount, email, ix)
+            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::bytea[], $6::text[], $7::bigint[], $8::text[],
+                $16::bytea[])
+                WITH ORDINALITY AS a (id, customer_id, key, request_hash, cart_hash, name, amount, email, return_token, ix)
         ), fresh AS (
             SELECT a.* FROM asked a
             WHERE NOT EXISTS (SELECT FROM idempotency_keys k WHERE k.customer_id = a.customer_id AND k.key = a.key)
@@ -65,8 +69,10 @@ pub async fn create(db: &PgPool, creations: &[Creation], most_open: i64) -> sqlx
                     AND o.status IN ('pending', 'confirming'))
         ), placed AS (
             -- The no-op update is there for RETURNING: an open order of the same cart comes back with its own id.
-            INSERT INTO orders (id, customer_id, name, amount, cart_hash, customer_email, expires_at)
-            SELECT id, customer_id, name, amount, cart_hash, email, now() + make_interval(mins => $9) FROM allowed
+            INSERT INTO orders (id, customer_id, name, amount, cart_hash, customer_email, expires_at, return_token, return_until)
+            SELECT id, customer_id, name, amount, cart_hash, email, now() + make_interval(mins => $9), return_token,
+                now() + make_interval(mins => $17)
+            FROM allowed
             ON CONFLICT (customer_id, cart_hash) WHERE status IN ('pending', 'confirming')
                 DO UPDATE SET updated_at = orders.updated_at
             RETURNING id, customer_id, cart_hash
@@ -105,7 +111,9 @@ pub async fn create(db: &PgPool, creations: &[Creation], most_open: i64) -> sqlx
         &column.line_names,
         &column.line_prices,
         &column.line_quantities,
-        most_open
+        most_open,
+        &column.return_tokens,
+        return_tokens::MINUTES
     )
     .fetch_all(db)
     .await?;
@@ -132,6 +140,7 @@ struct CreateColumns {
     names: Vec<String>,
     amounts: Vec<i64>,
     emails: Vec<Option<String>>,
+    return_tokens: Vec<Vec<u8>>,
     line_orders: Vec<Uuid>,
     line_products: Vec<Uuid>,
     line_names: Vec<String>,
@@ -150,6 +159,7 @@ impl CreateColumns {
         self.names.push(order.name.clone());
         self.amounts.push(order.amount.get());
         self.emails.push(creation.email.clone());
+        self.return_tokens.push(creation.return_token.to_vec());
         for line in &order.lines {
             self.line_orders.push(order.id.uuid());
             self.line_products.push(line.product.uuid());
@@ -171,6 +181,8 @@ pub struct OrderDetails {
     pub created_at: DateTime<Utc>,
     /// Until when it may be paid.
     pub expires_at: DateTime<Utc>,
+    /// Whether that time is over.
+    pub overdue: bool,
     /// The latest attempt to pay it.
     pub payment: Option<PaymentDetails>,
 }
@@ -178,6 +190,8 @@ pub struct OrderDetails {
 /// What the owner may see of an attempt to pay.
 #[derive(Debug, Clone)]
 pub struct PaymentDetails {
+    /// The name of its state.
+    pub status: String,
     /// How it was paid, in the provider's words.
     pub method: Option<String>,
     /// The provider's receipt page.
@@ -193,7 +207,7 @@ pub async fn find(db: &PgPool, id: OrderId, customer: CustomerId) -> sqlx::Resul
     let Some(row) = sqlx::query!(
         r#"
         SELECT o.status, o.name, o.amount, o.attempts, o.paid_at, o.refunded_amount, o.created_at, o.expires_at,
-            p.id AS "payment_id?", p.method, p.receipt_url, p.decline_code, p.decline_message,
+            o.expires_at <= now() AS "overdue!", p.id AS "payment_id?", p.status AS "payment_status?", p.method, p.receipt_url, p.decline_code, p.decline_message,
             p.deposit_bank, p.deposit_account, p.deposit_due_at,
             (SELECT jsonb_agg(jsonb_build_array(l.product_id, l.name, l.unit_price, l.quantity) ORDER BY l.product_id)
              FROM order_lines l WHERE l.order_id = o.id) AS "lines!: sqlx::types::Json<Vec<(Uuid, String, i64, i64)>>"
@@ -236,7 +250,9 @@ pub async fn find(db: &PgPool, id: OrderId, customer: CustomerId) -> sqlx::Resul
         lines: lines.collect::<sqlx::Result<_>>()?,
         created_at: row.created_at,
         expires_at: row.expires_at,
-        payment: row.payment_id.map(|_| PaymentDetails {
+        overdue: row.overdue,
+        payment: row.payment_status.map(|status| PaymentDetails {
+            status,
             method: row.method,
             receipt_url: row.receipt_url,
             decline: row

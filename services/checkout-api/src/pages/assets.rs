@@ -31,7 +31,16 @@ static ASSETS: LazyLock<HashMap<&str, Asset>> = LazyLock::new(|| {
         "shop.css": "text/css; charset=utf-8",
         "checkout.js": "text/javascript; charset=utf-8",
         "stock.js": "text/javascript; charset=utf-8",
+        "order.js": "text/javascript; charset=utf-8",
         "icon.svg": "image/svg+xml",
+        "demo/brass-cutlery.svg": "image/svg+xml",
+        "demo/green-tea.svg": "image/svg+xml",
+        "demo/hanji-notebook.svg": "image/svg+xml",
+        "demo/moon-jar-mug.svg": "image/svg+xml",
+        "demo/ramie-cloth.svg": "image/svg+xml",
+        "demo/silk-bookmark.svg": "image/svg+xml",
+        "demo/tangerine-chocolate.svg": "image/svg+xml",
+        "demo/wooden-spoon.svg": "image/svg+xml",
     };
     let asset = |(name, kind, text): (_, _, &'static str)| {
         let version = hex::encode(&Sha256::digest(text)[..6]);

@@ -1,27 +1,30 @@
-//! Where a payment that was not made ends: refused, or given up.
+//! Where a payment that was not made leads back to: refused, or given up. The order is kept, to be paid another way.
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
-use database::orders;
 use domain::{OrderError, ProviderOrderId};
 use http::StatusCode;
 use serde::Deserialize;
 use service::{ApiQuery, Problem};
 
+use super::ask;
 use super::frame::Frame;
 use super::notice::Notice;
-use crate::app::{App, database_trouble};
+use super::standing::{Next, Standing};
+use super::success::CameBackPage;
+use crate::app::App;
 use crate::checkout::Outcome;
+use crate::return_token::CameBack;
 use crate::session::Visitor;
 
 pub(super) fn router() -> Router<App> {
-    Router::new().route("/checkout/error", get(failure)).route("/checkout/cancel", get(canceled))
+    Router::new().route("/checkout/error", get(failure)).route("/checkout/cancel", get(given_up))
 }
 
 /// What went wrong, as a word that may stand in an address. The text comes from the catalogue, never from the query.
-#[derive(Deserialize, Clone, Copy)]
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Reason {
     Declined,
@@ -68,7 +71,7 @@ impl Reason {
 
     const fn texts(self) -> (&'static str, &'static str) {
         match self {
-            Self::Declined => ("declined", "declined-text"),
+            Self::Declined => ("declined", "refused-other"),
             Self::SoldOut => ("sold-out-late", "sold-out-late-text"),
             Self::Expired => ("overdue", "overdue-text"),
             Self::Mismatch => ("mismatch", "mismatch-text"),
@@ -89,30 +92,69 @@ struct FailureQuery {
     reason: Option<Reason>,
 }
 
-/// Changes nothing and believes nothing: the order is shown to its owner only, to offer another try.
+/// Our own word on a payment that did not work. Changes nothing and believes nothing: what is on record counts.
 async fn failure(
     State(app): State<App>,
     frame: Frame,
-    Visitor(customer): Visitor,
+    visitor: Visitor,
+    back: CameBack,
     ApiQuery(query): ApiQuery<FailureQuery>,
 ) -> Result<Response, Problem> {
-    let (title, text) = query.reason.unwrap_or(Reason::Failed).texts();
-    let order = query.order_id.and_then(|id| id.parse::<ProviderOrderId>().ok());
-    let retry = match (customer, order) {
-        (Some(customer), Some(id)) => orders::find(&app.db, id.order, customer.id)
-            .await
-            .map_err(|error| database_trouble(&error))?
-            .and_then(|found| found.lines.first().map(|line| line.product)),
-        _ => None,
-    };
-    let mut notice = Notice::new(&frame, title, text);
-    if let Some(product) = retry {
-        notice = notice.first(format!("/checkout/{product}"), "try-again");
-    }
-    Ok(notice.page(StatusCode::OK))
+    let reason = query.reason.unwrap_or(Reason::Failed);
+    // Why it was declined is on record, and the order's own page tells it.
+    let texts = if reason == Reason::Declined { None } else { Some(reason.texts()) };
+    told(&app, &frame, &visitor, &back, query.order_id.as_deref(), texts, reason.texts()).await
 }
 
-/// Toss's `failUrl`. A forged visit changes nothing; the order stays payable until it expires.
-async fn canceled(frame: Frame) -> Response {
-    Notice::new(&frame, "given-up", "given-up-text").page(StatusCode::OK)
+/// Toss's `failUrl`, with what Toss adds to it.
+#[derive(Deserialize)]
+struct GivenUpQuery {
+    #[serde(default)]
+    order: Option<String>,
+    #[serde(default)]
+    code: Option<String>,
+}
+
+/// The buyer closed the window, or did not get through it. A forged visit changes nothing.
+async fn given_up(
+    State(app): State<App>,
+    frame: Frame,
+    visitor: Visitor,
+    back: CameBack,
+    ApiQuery(query): ApiQuery<GivenUpQuery>,
+) -> Result<Response, Problem> {
+    let texts = match query.code.as_deref() {
+        Some("PAY_PROCESS_ABORTED") => ("aborted", "aborted-text"),
+        Some("REJECT_CARD_COMPANY") => ("declined", "refused-company"),
+        _ => ("given-up", "given-up-text"),
+    };
+    told(&app, &frame, &visitor, &back, query.order.as_deref(), Some(texts), texts).await
+}
+
+/// Shows how the order stands, with `texts` first if it can still be paid; without an order to show, `otherwise`.
+async fn told(
+    app: &App,
+    frame: &Frame,
+    visitor: &Visitor,
+    back: &CameBack,
+    order: Option<&str>,
+    texts: Option<(&'static str, &'static str)>,
+    otherwise: (&'static str, &'static str),
+) -> Result<Response, Problem> {
+    let order = order.and_then(|id| id.parse::<ProviderOrderId>().ok());
+    let asked = match order {
+        Some(id) => ask::known(app, visitor, back, id.order).await?,
+        None => None,
+    };
+    let Some(asked) = asked else { return Ok(Notice::new(frame, otherwise.0, otherwise.1).page(StatusCode::OK)) };
+    let standing = Standing::of(frame, &asked.found);
+    if standing.next != Next::Pay {
+        // Whoever presses "back" after paying is not told that it did not work.
+        return Ok(Redirect::to(&format!("/checkout/success?orderId={}", standing.order)).into_response());
+    }
+    let standing = match texts {
+        Some((title, text)) => standing.told(frame.say(title), frame.say(text)),
+        None => standing,
+    };
+    Ok(CameBackPage::new(frame, asked, standing).page())
 }

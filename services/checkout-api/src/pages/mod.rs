@@ -1,12 +1,17 @@
 //! The storefront: pages rendered here, one file each, and at most one small script per page.
 
+mod ask;
 mod assets;
 mod callback;
 mod checkout;
 mod failure;
 mod frame;
 mod notice;
+mod order;
+mod orders;
+mod provider;
 mod shelf;
+mod standing;
 mod success;
 mod trouble;
 
@@ -29,6 +34,8 @@ pub(crate) fn router() -> Router<App> {
         .merge(callback::router())
         .merge(success::router())
         .merge(failure::router())
+        .merge(orders::router())
+        .merge(order::router())
         .merge(assets::router())
 }
 

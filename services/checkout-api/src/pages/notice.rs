@@ -15,26 +15,11 @@ pub(super) struct Notice<'a> {
     frame: &'a Frame,
     title: Text,
     text: Text,
-    steps: Vec<Step>,
-}
-
-/// Where the reader can go from there. The first step is the one that most will want.
-pub(super) struct Step {
-    pub(super) address: String,
-    pub(super) text: Text,
 }
 
 impl<'a> Notice<'a> {
-    /// A notice whose only way leads back to the shop.
     pub(super) fn new(frame: &'a Frame, title: &'static str, text: &'static str) -> Self {
-        let back = Step { address: "/".to_owned(), text: frame.say("back-to-shop") };
-        Self { frame, title: frame.say(title), text: frame.say(text), steps: vec![back] }
-    }
-
-    /// Another step, before those there are.
-    pub(super) fn first(mut self, address: String, text: &'static str) -> Self {
-        self.steps.insert(0, Step { address, text: self.frame.say(text) });
-        self
+        Self { frame, title: frame.say(title), text: frame.say(text) }
     }
 
     pub(super) fn page(&self, status: StatusCode) -> Response {

@@ -1,23 +1,64 @@
+//! Where the payment window leads back to, whatever came of it: `success.html` also tells of what did not work.
+
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
-use chrono::{DateTime, Utc};
-use database::orders;
-use domain::{OrderId, OrderState, ProviderOrderId, Won};
+use domain::{ProviderOrderId, Won};
 use http::StatusCode;
 use serde::Deserialize;
 use service::{ApiQuery, Problem};
 
+use super::ask::{self, Asked};
 use super::frame::Frame;
-use super::notice::{Notice, no_such_order};
-use super::page;
-use crate::app::{App, database_trouble};
+use super::notice::no_such_order;
+use super::standing::{Next, Standing};
+use super::{page, provider};
+use crate::app::App;
+use crate::return_token::CameBack;
 use crate::session::Visitor;
 
 pub(super) fn router() -> Router<App> {
     Router::new().route("/checkout/success", get(success))
+}
+
+/// The page of an order that somebody has just come back to.
+#[derive(Template)]
+#[template(path = "success.html")]
+pub(super) struct CameBackPage<'a> {
+    frame: &'a Frame,
+    standing: Standing,
+    mine: bool,
+    name: String,
+    amount: Won,
+    method: Option<String>,
+    receipt_url: Option<String>,
+}
+
+impl<'a> CameBackPage<'a> {
+    pub(super) fn new(frame: &'a Frame, asked: Asked, standing: Standing) -> Self {
+        let Asked { found, mine } = asked;
+        let (method, receipt_url) =
+            found.payment.map(|payment| (payment.method, payment.receipt_url)).unwrap_or_default();
+        let method = method.map(|name| match provider::method(&name) {
+            Some(key) => frame.language.say(key).to_string(),
+            None => name,
+        });
+        Self {
+            frame,
+            standing,
+            mine,
+            name: found.order.name,
+            amount: found.order.amount,
+            method: method.filter(|_| mine),
+            receipt_url: receipt_url.filter(|_| mine),
+        }
+    }
+
+    pub(super) fn page(&self) -> Response {
+        page(StatusCode::OK, self.frame, self)
+    }
 }
 
 #[derive(Deserialize)]
@@ -26,49 +67,16 @@ struct OrderQuery {
     order_id: ProviderOrderId,
 }
 
-#[derive(Template)]
-#[template(path = "success.html")]
-struct Success<'a> {
-    frame: &'a Frame,
-    status: &'static str,
-    name: String,
-    amount: Won,
-    order: OrderId,
-    method: Option<String>,
-    receipt_url: Option<String>,
-    deposit: Option<(String, String, DateTime<Utc>)>,
-}
-
 async fn success(
     State(app): State<App>,
     frame: Frame,
-    Visitor(customer): Visitor,
+    visitor: Visitor,
+    back: CameBack,
     ApiQuery(query): ApiQuery<OrderQuery>,
 ) -> Result<Response, Problem> {
-    let found = match customer {
-        Some(customer) => {
-            orders::find(&app.db, query.order_id.order, customer.id).await.map_err(|error| database_trouble(&error))?
-        }
-        None => None,
+    let Some(asked) = ask::known(&app, &visitor, &back, query.order_id.order).await? else {
+        return Ok(no_such_order(&frame));
     };
-    let Some(found) = found else { return Ok(no_such_order(&frame)) };
-    if matches!(found.order.state, OrderState::Pending | OrderState::Expired | OrderState::Canceled) {
-        let mut notice = Notice::new(&frame, "not-paid", "not-paid-text");
-        if let Some(line) = found.lines.first() {
-            notice = notice.first(format!("/checkout/{}", line.product), "try-again");
-        }
-        return Ok(notice.page(StatusCode::OK));
-    }
-    let payment = found.payment;
-    let template = Success {
-        frame: &frame,
-        status: found.order.state.name(),
-        name: found.order.name,
-        amount: found.order.amount,
-        order: found.order.id,
-        method: payment.as_ref().and_then(|payment| payment.method.clone()),
-        receipt_url: payment.as_ref().and_then(|payment| payment.receipt_url.clone()),
-        deposit: payment.and_then(|payment| payment.deposit),
-    };
-    Ok(page(StatusCode::OK, &frame, &template))
+    let standing = Standing::of(&frame, &asked.found);
+    Ok(CameBackPage::new(&frame, asked, standing).page())
 }

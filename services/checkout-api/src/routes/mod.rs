@@ -2,6 +2,7 @@
 
 mod messaging_tokens;
 mod orders;
+mod payable;
 mod payments;
 mod products;
 mod refunds;
@@ -19,6 +20,7 @@ pub(crate) fn router() -> Router<App> {
         .merge(products::router())
         .merge(stock::router())
         .merge(orders::router())
+        .merge(payable::router())
         .merge(payments::router())
         .merge(refunds::router())
         .merge(messaging_tokens::router())

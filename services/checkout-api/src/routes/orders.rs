@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use service::{ApiJson, ApiPath, Problem};
 use sha2::{Digest as _, Sha256};
 
-use crate::app::{App, Shop, database_trouble, unavailable};
+use super::payable::{Payable, another_window};
+use crate::app::{App, database_trouble, unavailable};
+use crate::return_token::ReturnToken;
 use crate::session::{Guest, Visitor};
 
 pub(super) fn router() -> Router<App> {
@@ -40,22 +42,6 @@ struct Item {
     quantity: Quantity,
 }
 
-/// What the payment widget needs.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PayableBody<'a> {
-    /// For the payment window: names the attempt as well, so it changes after a decline.
-    order_id: ProviderOrderId,
-    status: &'static str,
-    order_name: &'a str,
-    amount: Won,
-    currency: &'static str,
-    customer_key: uuid::Uuid,
-    client_key: &'a str,
-    success_url: String,
-    fail_url: String,
-}
-
 async fn create(
     State(app): State<App>,
     guest: Guest,
@@ -77,14 +63,22 @@ async fn create(
         .with("amount", order.amount.get()));
     }
     let cart_hash = hash_cart(&order, email.as_deref());
-    let creation = Creation { order: order.clone(), idempotency_key, request_hash, cart_hash, email };
+    let window = ProviderOrderId { order: order.id, attempt: 1 };
+    let return_token = ReturnToken::of(&guest, window);
+    let creation = Creation {
+        order: order.clone(),
+        idempotency_key,
+        request_hash,
+        cart_hash,
+        email,
+        return_token: return_token.hash(),
+    };
     crash::point!("co.create.before_commit");
     let created = app.desk.orders.submit(creation).await.map_err(|problem| unavailable(&problem))?;
     crash::point!("co.create.after_commit");
     let (status, replayed) = match created {
         Created::New => {
-            let id = ProviderOrderId { order: order.id, attempt: 1 };
-            let body = payable(&app.shop, &guest, id, "pending", &order.name, order.amount);
+            let body = Payable::new(&app.shop, &guest, window, &return_token, &order.name, order.amount);
             return Ok((StatusCode::CREATED, guest.cookie, Json(body)).into_response());
         }
         Created::Replayed(id) => (StatusCode::CREATED, id),
@@ -100,31 +94,9 @@ async fn create(
         }
     };
     let found = load(&app, replayed, guest.customer.id).await?;
-    let id = ProviderOrderId { order: replayed, attempt: found.order.next_attempt() };
-    let body = payable(&app.shop, &guest, id, found.order.state.name(), &found.order.name, found.order.amount);
+    let body = another_window(&app, &guest, &found).await?;
     let replayed = [(REPLAYED, HeaderValue::from_static("true"))];
     Ok((status, replayed, guest.cookie, Json(body)).into_response())
-}
-
-fn payable<'a>(
-    shop: &'a Shop,
-    guest: &Guest,
-    order_id: ProviderOrderId,
-    status: &'static str,
-    order_name: &'a str,
-    amount: Won,
-) -> PayableBody<'a> {
-    PayableBody {
-        order_id,
-        status,
-        order_name,
-        amount,
-        currency: "KRW",
-        customer_key: guest.customer.key,
-        client_key: &shop.client_key,
-        success_url: format!("{}/api/checkout/callback", shop.public_url),
-        fail_url: format!("{}/checkout/cancel", shop.public_url),
-    }
 }
 
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {

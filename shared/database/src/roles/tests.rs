@@ -163,7 +163,7 @@ async fn each_program_may_do_its_work_and_no_more() {
 const SECRETS: [(&str, &[&str]); 6] = [
     ("sessions", &["token_hash"]),
     ("customers", &["customer_key"]),
-    ("orders", &["customer_email"]),
+    ("orders", &["customer_email", "return_token"]),
     ("payments", &["deposit_secret", "deposit_account", "refund_account", "refund_holder"]),
     ("refunds", &["account_number", "account_holder"]),
     ("webhook_inbox", &["body", "signature", "source"]),

@@ -82,6 +82,7 @@ impl Shop {
             request_hash: hash,
             cart_hash: hash,
             email: None,
+            return_token: hash,
         };
         assert_eq!(create(&self.db, &[creation], 20).await.unwrap(), [Created::New]);
         order
