@@ -10,7 +10,7 @@ use database::{BatchError, Batcher};
 use domain::ProductId;
 use secrecy::SecretString;
 use service::{Networks, Problem, Streams};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use tracing::error;
@@ -80,12 +80,8 @@ impl App {
             client_key: settings.toss_client_key.clone(),
             sdk_url: settings.toss_sdk_url.clone(),
         };
-        let inbox = db.clone();
         let webhooks = WebhookDoor {
-            inbox: Batcher::start(tasks, 1, move |webhooks| {
-                let db = inbox.clone();
-                Box::pin(async move { webhook_inbox::store(&db, webhooks).await })
-            }),
+            inbox: Batcher::start(tasks, &db, |db, webhooks| Box::pin(webhook_inbox::store(db, webhooks))),
             secret: settings.toss_webhook_secret.clone(),
             sources: settings.toss_webhook_sources.clone().map(Arc::new),
             arrived,
@@ -109,30 +105,17 @@ impl App {
 
 impl Desk {
     fn open(db: &PgPool, tasks: &TaskTracker, most_open: i64) -> Self {
-        let (sessions, guests, products, orders) = (db.clone(), db.clone(), db.clone(), db.clone());
         Self {
-            sessions: Batcher::start(tasks, 1, move |asked| {
-                let db = sessions.clone();
-                Box::pin(async move { find_by_sessions(&db, asked).await })
-            }),
-            guests: Batcher::start(tasks, 1, move |asked| {
-                let db = guests.clone();
-                Box::pin(async move { open_guests(&db, asked).await })
-            }),
-            products: Batcher::start(tasks, 1, move |asked: &[Vec<ProductId>]| {
-                let db = products.clone();
-                Box::pin(async move { find_each(&db, asked).await })
-            }),
-            orders: Batcher::start(tasks, 2, move |asked| {
-                let db = orders.clone();
-                Box::pin(async move { create(&db, asked, most_open).await })
-            }),
+            sessions: Batcher::start(tasks, db, |db, asked| Box::pin(find_by_sessions(db, asked))),
+            guests: Batcher::start(tasks, db, |db, asked| Box::pin(open_guests(db, asked))),
+            products: Batcher::start(tasks, db, |db, asked: &[Vec<ProductId>]| Box::pin(find_each(db, asked))),
+            orders: Batcher::start(tasks, db, move |db, asked| Box::pin(create(db, asked, most_open))),
         }
     }
 }
 
 /// One query for all baskets; each gets back what it asked for.
-async fn find_each(db: &PgPool, baskets: &[Vec<ProductId>]) -> sqlx::Result<Vec<Vec<Product>>> {
+async fn find_each(db: &mut PgConnection, baskets: &[Vec<ProductId>]) -> sqlx::Result<Vec<Vec<Product>>> {
     let mut ids = baskets.concat();
     ids.sort_unstable();
     ids.dedup();

@@ -112,9 +112,6 @@ struct Till {
     announced: Arc<Notify>,
 }
 
-/// More lanes would only fight for the same rows; one would leave the disk idle between two commits.
-const LANES: usize = 2;
-
 /// A claim that finds another one in its way comes again at once, this often.
 const CLAIM_TRIES: usize = 5;
 
@@ -127,16 +124,9 @@ impl Checkout {
         wait: Duration,
         announced: Arc<Notify>,
     ) -> Self {
-        let (claim_db, settle_db) = (db.clone(), db.clone());
         Self(Arc::new(Till {
-            claims: Batcher::start(&tasks, LANES, move |claims| {
-                let db = claim_db.clone();
-                Box::pin(async move { claim(&db, claims).await })
-            }),
-            verdicts: Batcher::start(&tasks, LANES, move |verdicts| {
-                let db = settle_db.clone();
-                Box::pin(async move { settle(&db, verdicts).await })
-            }),
+            claims: Batcher::start(&tasks, &db, |db, claims| Box::pin(claim(db, claims))),
+            verdicts: Batcher::start(&tasks, &db, |db, verdicts| Box::pin(settle(db, verdicts))),
             db,
             gateway,
             under_way: Mutex::default(),

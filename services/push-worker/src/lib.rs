@@ -32,9 +32,6 @@ pub use sender::Sender;
 pub use settings::{Sending, Settings};
 pub use verdict::Backoff;
 
-/// While one batch commits, another one gathers.
-const LANES: usize = 2;
-
 /// What the route works with.
 #[derive(Clone)]
 pub struct App {
@@ -48,12 +45,10 @@ impl App {
     /// Plans on this database and wakes a sender through `wake`. Its batches run on `tasks` until the last clone of
     /// the app is dropped.
     pub fn new(db: PgPool, auth: PushAuth, wake: Arc<Notify>, tasks: &TaskTracker) -> Self {
-        let pool = db.clone();
-        let plans = Batcher::start(tasks, LANES, move |notices| {
-            let pool = pool.clone();
+        let plans = Batcher::start(tasks, &db, |db, notices| {
             Box::pin(async move {
                 crash::point!("pn.plan.before_commit");
-                let planned = push_attempts::plan(&pool, notices).await;
+                let planned = push_attempts::plan(db, notices).await;
                 crash::point!("pn.plan.after_commit");
                 planned
             })

@@ -38,11 +38,7 @@ struct Shared {
 impl Sender {
     /// A sender on this database. Its sends and batches run on `tasks`.
     pub fn new(db: PgPool, service: Arc<dyn PushSender>, settings: Sending, tasks: &TaskTracker) -> Self {
-        let pool = db.clone();
-        let results = Batcher::start(tasks, 1, move |results| {
-            let pool = pool.clone();
-            Box::pin(async move { push_attempts::record(&pool, results).await })
-        });
+        let results = Batcher::start(tasks, &db, |db, results| Box::pin(push_attempts::record(db, results)));
         let slots = Arc::new(Semaphore::new(settings.in_flight as usize));
         let shared = Arc::new(Shared { settings, service, results, valve: Mutex::default() });
         Self { db, slots, tasks: tasks.clone(), shared }

@@ -21,9 +21,6 @@ use tokio_util::task::TaskTracker;
 /// Under this name events are claimed, whichever subscription brings them: stock is sold once.
 const CONSUMER: &str = "checkout-stock";
 
-/// While one batch commits, another one takes the next products.
-const LANES: usize = 2;
-
 /// What the route works with.
 #[derive(Clone)]
 pub struct App {
@@ -35,12 +32,10 @@ pub struct App {
 impl App {
     /// Sells on this database. Its batches run on `tasks` until the last clone of the app is dropped.
     pub fn new(db: PgPool, auth: PushAuth, tasks: &TaskTracker) -> Self {
-        let pool = db.clone();
-        let sales = Batcher::start(tasks, LANES, move |events| {
-            let pool = pool.clone();
+        let sales = Batcher::start(tasks, &db, |db, events| {
             Box::pin(async move {
                 crash::point!("st.before_commit");
-                let sold = stock::sell(&pool, CONSUMER, events).await;
+                let sold = stock::sell(db, CONSUMER, events).await;
                 crash::point!("st.after_commit");
                 sold
             })

@@ -1,14 +1,16 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, PgPool, Postgres};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 /// Turns what concurrent requests ask for into few transactions.
 ///
-/// A lane takes whatever waits, up to a limit, and runs it as one statement; while it runs, the next batch
-/// gathers. Nobody waits for company: a lone request is a batch of one. The work belongs to the lane's task, so
-/// a caller that goes away cancels nothing.
+/// A task takes whatever waits, up to a limit, and runs it as one statement; while it runs, the next batch gathers, larger
+/// the busier it is. Nobody waits for company: a lone request is a batch of one. The work belongs to the task, so a caller
+/// that goes away cancels nothing.
 pub struct Batcher<T, R> {
     queue: mpsc::Sender<Job<T, R>>,
 }
@@ -60,21 +62,17 @@ const QUEUE: usize = 1_024;
 const MAX_BATCH: usize = 200;
 
 impl<T: Send + Sync + 'static, R: Send + 'static> Batcher<T, R> {
-    /// Starts `lanes` tasks on `tracker`. They end when the last clone of the batcher is dropped and the queue is empty.
+    /// Starts the task on `tracker`. It ends when the last clone of the batcher is dropped and the queue is empty.
     ///
     /// `run` gets up to 200 items and answers them in order, in one transaction. It must be safe to repeat: what the
     /// database refuses is tried again item by item, so that one item does not spoil the others, and a connection may
     /// die after the commit.
-    pub fn start<F>(tracker: &TaskTracker, lanes: usize, run: F) -> Self
+    pub fn start<F>(tracker: &TaskTracker, db: &PgPool, run: F) -> Self
     where
-        F: for<'a> Fn(&'a [T]) -> BoxFuture<'a, sqlx::Result<Vec<R>>> + Send + Sync + 'static,
+        F: for<'a> Fn(&'a mut PgConnection, &'a [T]) -> BoxFuture<'a, sqlx::Result<Vec<R>>> + Send + Sync + 'static,
     {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let jobs = Arc::new(Mutex::new(jobs));
-        let run = Arc::new(run);
-        for _ in 0..lanes {
-            tracker.spawn(lane(Arc::clone(&jobs), Arc::clone(&run)));
-        }
+        tracker.spawn(work(jobs, db.clone(), run));
         Self { queue }
     }
 
@@ -89,19 +87,23 @@ impl<T: Send + Sync + 'static, R: Send + 'static> Batcher<T, R> {
     }
 }
 
-async fn lane<T, R, F>(jobs: Arc<Mutex<mpsc::Receiver<Job<T, R>>>>, run: Arc<F>)
+async fn work<T, R, F>(mut jobs: mpsc::Receiver<Job<T, R>>, db: PgPool, run: F)
 where
-    F: for<'a> Fn(&'a [T]) -> BoxFuture<'a, sqlx::Result<Vec<R>>>,
+    F: for<'a> Fn(&'a mut PgConnection, &'a [T]) -> BoxFuture<'a, sqlx::Result<Vec<R>>>,
 {
+    let mut connection = None;
     loop {
+        if jobs.is_empty() {
+            connection = None; // back to the pool, which costs a round trip: not while there is work
+        }
         let mut batch = Vec::new();
-        if jobs.lock().await.recv_many(&mut batch, MAX_BATCH).await == 0 {
+        if jobs.recv_many(&mut batch, MAX_BATCH).await == 0 {
             return;
         }
         let (items, answers): (Vec<T>, Vec<_>) = batch.into_iter().map(|job| (job.item, job.answer)).unzip();
-        let mut outcome = run(&items).await;
+        let mut outcome = attempt(&db, &mut connection, &run, &items).await;
         if outcome.as_ref().is_err_and(is_connection_lost) {
-            outcome = run(&items).await; // on another connection; the pool noticed that the first one was dead only now
+            outcome = attempt(&db, &mut connection, &run, &items).await; // the first one was dead, unnoticed until now
         }
         match outcome {
             Ok(results) => {
@@ -114,9 +116,10 @@ where
                 tracing::debug!(%error, items = items.len(), "the database refused a batch; trying its items one by one");
                 for (item, answer) in items.iter().zip(answers) {
                     let item = std::slice::from_ref(item);
-                    let mut result = run(item).await;
+                    let mut result = attempt(&db, &mut connection, &run, item).await;
                     if matches!(result, Err(sqlx::Error::Database(_))) {
-                        result = run(item).await; // a twin in another lane was in the way; now it is on record
+                        // A twin in another process was in the way; now it is on record.
+                        result = attempt(&db, &mut connection, &run, item).await;
                     }
                     let result = result.and_then(|mut results| results.pop().ok_or(sqlx::Error::RowNotFound));
                     reply(answer, result.map_err(Arc::new));
@@ -130,6 +133,27 @@ where
             }
         }
     }
+}
+
+/// Runs items on the connection at hand, or on one from the pool. Keeps it, unless it proves to be dead.
+async fn attempt<T, R, F>(
+    db: &PgPool,
+    connection: &mut Option<PoolConnection<Postgres>>,
+    run: &F,
+    items: &[T],
+) -> sqlx::Result<Vec<R>>
+where
+    F: for<'a> Fn(&'a mut PgConnection, &'a [T]) -> BoxFuture<'a, sqlx::Result<Vec<R>>>,
+{
+    let mut held = match connection.take() {
+        Some(held) => held,
+        None => db.acquire().await?,
+    };
+    let outcome = run(&mut held, items).await;
+    if !outcome.as_ref().is_err_and(is_connection_lost) {
+        *connection = Some(held);
+    }
+    outcome
 }
 
 fn is_connection_lost(error: &sqlx::Error) -> bool {
@@ -153,8 +177,8 @@ mod tests {
     /// Doubles numbers, refuses 13, and notes how many came at once.
     fn doubling(
         sizes: Arc<StdMutex<Vec<usize>>>,
-    ) -> impl for<'a> Fn(&'a [i32]) -> BoxFuture<'a, sqlx::Result<Vec<i32>>> {
-        move |numbers| {
+    ) -> impl for<'a> Fn(&'a mut PgConnection, &'a [i32]) -> BoxFuture<'a, sqlx::Result<Vec<i32>>> {
+        move |_, numbers| {
             sizes.lock().unwrap().push(numbers.len());
             Box::pin(async move {
                 tokio::task::yield_now().await; // others queue up meanwhile
@@ -198,8 +222,9 @@ mod tests {
 
     #[tokio::test]
     async fn concurrent_calls_share_statements_and_one_refusal_spoils_nobody() {
+        let db = postgres::fresh(&crate::MIGRATOR).await;
         let sizes = Arc::default();
-        let batcher = Batcher::start(&TaskTracker::new(), 1, doubling(Arc::clone(&sizes)));
+        let batcher = Batcher::start(&TaskTracker::new(), &db, doubling(Arc::clone(&sizes)));
         let results = join_all((0..100).map(|n| batcher.submit(n))).await;
         for (n, result) in results.into_iter().enumerate() {
             match result {
@@ -212,9 +237,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_database_that_is_away_fails_everybody_at_once() {
+        let db = postgres::fresh(&crate::MIGRATOR).await;
         let calls = Arc::new(StdMutex::new(0));
         let counted = Arc::clone(&calls);
-        let batcher = Batcher::start(&TaskTracker::new(), 1, move |_: &[i32]| {
+        let batcher = Batcher::start(&TaskTracker::new(), &db, move |_: &mut PgConnection, _: &[i32]| {
             *counted.lock().unwrap() += 1;
             Box::pin(async { Err::<Vec<i32>, _>(sqlx::Error::PoolTimedOut) })
         });
@@ -225,9 +251,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_died_is_replaced_once() {
+        let db = postgres::fresh(&crate::MIGRATOR).await;
         let calls = Arc::new(StdMutex::new(0));
         let counted = Arc::clone(&calls);
-        let batcher = Batcher::start(&TaskTracker::new(), 1, move |items: &[i32]| {
+        let batcher = Batcher::start(&TaskTracker::new(), &db, move |_: &mut PgConnection, items: &[i32]| {
             let mut calls = counted.lock().unwrap();
             *calls += 1;
             let first = *calls == 1;

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     CustomerId, Decline, Order, OrderError, Payment, PaymentId, PaymentKey, PaymentState, ProviderOrderId, Won,
 };
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use crate::decode;
@@ -74,7 +74,7 @@ struct Row {
 
 /// Begins payments: reserves the stock of each order, all lines or none, and moves it from `pending` to
 /// `confirming`. First come, first served within a call. Safe to repeat.
-pub async fn claim(db: &PgPool, claims: &[Claim]) -> sqlx::Result<Vec<Claimed>> {
+pub async fn claim(db: impl PgExecutor<'_>, claims: &[Claim]) -> sqlx::Result<Vec<Claimed>> {
     let orders: Vec<Uuid> = claims.iter().map(|c| c.order.order.uuid()).collect();
     let customers: Vec<Uuid> = claims.iter().map(|c| c.customer.uuid()).collect();
     let attempts: Vec<i16> = claims.iter().map(|c| c.order.attempt).collect();
@@ -93,8 +93,10 @@ pub async fn claim(db: &PgPool, claims: &[Claim]) -> sqlx::Result<Vec<Claimed>> 
             -- Lines never change, so they are read before any lock. Only an order that looks payable is worth a lock on stock.
             SELECT a.ix, l.product_id, l.quantity
             FROM asked a
-            JOIN orders o ON o.id = a.order_id AND o.customer_id = a.customer_id AND o.status = 'pending'
+            -- OFFSET 0: by id, one by one. A plan that begins with the status would read everybody's open orders.
+            CROSS JOIN LATERAL (SELECT id, customer_id, status FROM orders WHERE id = a.order_id OFFSET 0) o
             JOIN order_lines l ON l.order_id = o.id
+            WHERE o.customer_id = a.customer_id AND o.status = 'pending'
         ), shelf AS MATERIALIZED (
             -- The weaker lock: it lets order lines that reference the product be written meanwhile.
             SELECT product_id, on_hand - reserved AS available FROM stock
@@ -111,16 +113,20 @@ pub async fn claim(db: &PgPool, claims: &[Claim]) -> sqlx::Result<Vec<Claimed>> 
             FROM asked a
             JOIN held h ON h.id = a.order_id AND h.customer_id = a.customer_id
             WHERE h.status = 'pending' AND h.amount = a.amount AND h.attempts + 1 = a.attempt AND h.expires_at > now()
-                AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = h.id AND p.payment_key = a.payment_key)
+                AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = h.id AND p.provider = 'toss' AND p.payment_key = a.payment_key)
             ORDER BY h.id, a.ix
         ), queue AS MATERIALIZED (
-            SELECT d.ix, d.product_id, d.quantity, sum(d.quantity) OVER (PARTITION BY d.product_id ORDER BY d.ix) AS up_to
-            FROM demanded d JOIN candidate USING (ix)
+            SELECT d.ix, d.product_id, d.quantity, coalesce(s.available, 0) AS available,
+                sum(d.quantity) OVER (PARTITION BY d.product_id ORDER BY d.ix) AS up_to
+            FROM demanded d JOIN candidate USING (ix) LEFT JOIN shelf s USING (product_id)
         ), served AS MATERIALIZED (
-            SELECT q.ix FROM queue q LEFT JOIN shelf s USING (product_id)
-            GROUP BY q.ix HAVING bool_and(q.up_to <= coalesce(s.available, 0))
+            SELECT ix FROM queue GROUP BY ix HAVING bool_and(up_to <= available)
         ), taken AS MATERIALIZED (
             SELECT q.product_id, sum(q.quantity)::int AS quantity FROM queue q JOIN served USING (ix) GROUP BY q.product_id
+        ), short AS MATERIALIZED (
+            -- Would not fit even if it were the only one: what others of this batch were refused does not count.
+            SELECT q.ix FROM queue q LEFT JOIN taken t USING (product_id)
+            WHERE q.quantity > q.available - coalesce(t.quantity, 0)
         ), reserved AS (
             UPDATE stock s SET reserved = s.reserved + t.quantity FROM taken t WHERE s.product_id = t.product_id
         ), begun AS (
@@ -139,16 +145,15 @@ pub async fn claim(db: &PgPool, claims: &[Claim]) -> sqlx::Result<Vec<Claimed>> 
             SELECT c.order_id, 'pending', 'confirming', c.payment_id, 'claimed' FROM candidate c JOIN begun USING (ix)
         )
         SELECT b.ix IS NOT NULL AS "begun!",
-            -- Would not fit even if it were the only one: what others of this batch were refused does not count.
-            EXISTS (SELECT FROM queue q LEFT JOIN shelf s USING (product_id) LEFT JOIN taken t USING (product_id)
-                    WHERE q.ix = a.ix AND q.quantity > coalesce(s.available, 0) - coalesce(t.quantity, 0)) AS "short!",
-            now() AS "at!", h.name AS "name?", h.status AS "status?", h.amount AS "amount?", h.attempts AS "attempts?",
+            a.ix IN (SELECT ix FROM short) AS "short!", now() AS "at!", h.name AS "name?", h.status AS "status?", h.amount AS "amount?", h.attempts AS "attempts?",
             h.payment_key AS "current_key?", h.expires_at <= now() AS "overdue?",
             p.status AS "known_status?", p.decline_code AS "decline_code?", p.decline_message AS "decline_message?"
         FROM asked a
         LEFT JOIN held h ON h.id = a.order_id AND h.customer_id = a.customer_id
         LEFT JOIN begun b USING (ix)
-        LEFT JOIN payments p ON p.order_id = h.id AND p.payment_key = a.payment_key
+        -- OFFSET 0, again: by key, one by one.
+        LEFT JOIN LATERAL (SELECT * FROM payments WHERE provider = 'toss' AND payment_key = a.payment_key OFFSET 0) p
+            ON p.order_id = h.id
         ORDER BY a.ix
         "#,
         &orders,

@@ -1,7 +1,7 @@
 //! Customers and their sessions.
 
 use domain::CustomerId;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 /// SHA-256 of a session cookie.
@@ -17,7 +17,7 @@ pub struct Customer {
 }
 
 /// Finds the customers behind live sessions; `None` for a session that is unknown or over.
-pub async fn find_by_sessions(db: &PgPool, sessions: &[TokenHash]) -> sqlx::Result<Vec<Option<Customer>>> {
+pub async fn find_by_sessions(db: impl PgExecutor<'_>, sessions: &[TokenHash]) -> sqlx::Result<Vec<Option<Customer>>> {
     let hashes: Vec<&[u8]> = sessions.iter().map(<[u8; 32]>::as_slice).collect();
     let rows = sqlx::query!(
         r#"
@@ -35,7 +35,7 @@ pub async fn find_by_sessions(db: &PgPool, sessions: &[TokenHash]) -> sqlx::Resu
 }
 
 /// Makes a guest for each session: a customer that nobody has a name for yet.
-pub async fn open_guests(db: &PgPool, sessions: &[TokenHash]) -> sqlx::Result<Vec<Customer>> {
+pub async fn open_guests(db: impl PgExecutor<'_>, sessions: &[TokenHash]) -> sqlx::Result<Vec<Customer>> {
     let hashes: Vec<&[u8]> = sessions.iter().map(<[u8; 32]>::as_slice).collect();
     let guests: Vec<Customer> =
         sessions.iter().map(|_| Customer { id: CustomerId::new(), key: Uuid::new_v4() }).collect();

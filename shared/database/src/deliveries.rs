@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 /// A message to be delivered to every subscription of its topic.
@@ -145,7 +145,11 @@ pub struct DeadLetterRoute<'a> {
 }
 
 /// Writes outcomes down, one statement per kind. Safe to repeat.
-pub async fn conclude(pool: &PgPool, outcomes: &[Outcome], dead_letters: DeadLetterRoute<'_>) -> sqlx::Result<()> {
+pub async fn conclude(
+    db: &mut PgConnection,
+    outcomes: &[Outcome],
+    dead_letters: DeadLetterRoute<'_>,
+) -> sqlx::Result<()> {
     let mut done = Vec::new();
     let mut again = (Vec::new(), Vec::new(), Vec::new());
     let mut dead = (Vec::new(), Vec::new());
@@ -164,29 +168,29 @@ pub async fn conclude(pool: &PgPool, outcomes: &[Outcome], dead_letters: DeadLet
         }
     }
     if !done.is_empty() {
-        acknowledge(pool, &done).await?;
+        acknowledge(db, &done).await?;
     }
     if !again.0.is_empty() {
-        postpone(pool, &again.0, &again.1, &again.2).await?;
+        postpone(db, &again.0, &again.1, &again.2).await?;
     }
     if !dead.0.is_empty() {
-        give_up(pool, &dead.0, &dead.1, dead_letters).await?;
+        give_up(db, &dead.0, &dead.1, dead_letters).await?;
     }
     Ok(())
 }
 
-async fn acknowledge(pool: &PgPool, ids: &[Uuid]) -> sqlx::Result<()> {
+async fn acknowledge(db: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<()> {
     sqlx::query!(
         "WITH unflushed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
         DELETE FROM deliveries USING unflushed WHERE id = ANY($1)",
         ids,
     )
-    .execute(pool)
+    .execute(db)
     .await?;
     Ok(())
 }
 
-async fn postpone(pool: &PgPool, ids: &[Uuid], attempts: &[i32], seconds: &[f64]) -> sqlx::Result<()> {
+async fn postpone(db: &mut PgConnection, ids: &[Uuid], attempts: &[i32], seconds: &[f64]) -> sqlx::Result<()> {
     sqlx::query!(
         "WITH unflushed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
         UPDATE deliveries d SET due_at = now() + make_interval(secs => failed.after)
@@ -197,12 +201,17 @@ async fn postpone(pool: &PgPool, ids: &[Uuid], attempts: &[i32], seconds: &[f64]
         attempts,
         seconds,
     )
-    .execute(pool)
+    .execute(db)
     .await?;
     Ok(())
 }
 
-async fn give_up(pool: &PgPool, ids: &[Uuid], attempts: &[i32], route: DeadLetterRoute<'_>) -> sqlx::Result<()> {
+async fn give_up(
+    db: &mut PgConnection,
+    ids: &[Uuid],
+    attempts: &[i32],
+    route: DeadLetterRoute<'_>,
+) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         WITH dead AS (
@@ -225,7 +234,7 @@ async fn give_up(pool: &PgPool, ids: &[Uuid], attempts: &[i32], route: DeadLette
         route.subscription,
         route.project,
     )
-    .execute(pool)
+    .execute(db)
     .await?;
     Ok(())
 }
@@ -291,12 +300,12 @@ mod tests {
             Outcome::Again { id: stale.id, attempt: stale.attempt, after: Duration::ZERO },
             Outcome::Dead { id: stale.id, attempt: stale.attempt },
         ];
-        conclude(&pool, &too_late, ROUTE).await.unwrap();
+        conclude(&mut pool.acquire().await.unwrap(), &too_late, ROUTE).await.unwrap();
         assert!(take(&pool, "stock", 1, MINUTE).await.is_empty(), "the second holder still has it");
 
-        conclude(&pool, &[Outcome::Done(stale.id)], ROUTE).await.unwrap();
+        conclude(&mut pool.acquire().await.unwrap(), &[Outcome::Done(stale.id)], ROUTE).await.unwrap();
         let again = Outcome::Again { id: current.id, attempt: current.attempt, after: Duration::ZERO };
-        conclude(&pool, &[again], ROUTE).await.unwrap();
+        conclude(&mut pool.acquire().await.unwrap(), &[again], ROUTE).await.unwrap();
         assert!(take(&pool, "stock", 1, MINUTE).await.is_empty(), "what is done is gone");
     }
 
@@ -307,7 +316,7 @@ mod tests {
         let leased = take(&pool, "stock", 1, MINUTE).await.remove(0);
         sqlx::query("DELETE FROM deliveries WHERE subscription = 'push'").execute(&pool).await.unwrap();
         let again = Outcome::Again { id: leased.id, attempt: 1, after: 5 * MINUTE };
-        conclude(&pool, &[again], ROUTE).await.unwrap();
+        conclude(&mut pool.acquire().await.unwrap(), &[again], ROUTE).await.unwrap();
         assert!(take(&pool, "stock", 1, MINUTE).await.is_empty());
         let due = next_due(&pool).await.unwrap().unwrap() - leased.published_at;
         assert!((300..400).contains(&due.num_seconds()), "{due}");
@@ -322,8 +331,8 @@ mod tests {
             let leased = take(&pool, subscription, 1, MINUTE).await.remove(0);
             dead.push(Outcome::Dead { id: leased.id, attempt: 1 });
         }
-        conclude(&pool, &dead, ROUTE).await.unwrap();
-        conclude(&pool, &dead, ROUTE).await.unwrap();
+        conclude(&mut pool.acquire().await.unwrap(), &dead, ROUTE).await.unwrap();
+        conclude(&mut pool.acquire().await.unwrap(), &dead, ROUTE).await.unwrap();
 
         let letters = take(&pool, "dead-letter-sub", 9, MINUTE).await;
         assert_eq!(letters.len(), 2, "one for each subscription that gave up");

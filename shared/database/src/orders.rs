@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::{CustomerId, Decline, Line, NewOrder, Order, OrderId, OrderState, PaymentId, Quantity, Won};
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 use crate::customers::TokenHash;
@@ -44,7 +44,7 @@ pub enum Created {
 const PAYABLE_MINUTES: i32 = 60;
 
 /// Writes orders down, as long as their buyers have fewer than `most_open` unpaid ones. Safe to repeat.
-pub async fn create(db: &PgPool, creations: &[Creation], most_open: i64) -> sqlx::Result<Vec<Created>> {
+pub async fn create(db: impl PgExecutor<'_>, creations: &[Creation], most_open: i64) -> sqlx::Result<Vec<Created>> {
     let mut column = CreateColumns::default();
     for creation in creations {
         column.push(creation);

@@ -79,8 +79,9 @@ pub async fn mark_published(pool: &PgPool, ids: &[EventId]) -> sqlx::Result<()> 
     sqlx::query!(
         "-- Forgotten in a crash, it is only a second publish.
         WITH unflushed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
-        UPDATE outbox SET published_at = now(), claimed_until = NULL
-        FROM unflushed WHERE id = ANY($1) AND published_at IS NULL",
+        -- Whether it was marked before is not asked: that would invite a plan that reads everything unpublished.
+        UPDATE outbox SET published_at = coalesce(published_at, now()), claimed_until = NULL
+        FROM unflushed WHERE id = ANY($1)",
         &ids,
     )
     .execute(pool)

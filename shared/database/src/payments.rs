@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::{PaymentId, PaymentState, Settlement};
 use secrecy::ExposeSecret as _;
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 use crate::record::{Known, KnownRow};
@@ -23,7 +23,7 @@ pub struct Verdict {
 
 /// Writes decisions down: payment, order, stock given back, event, all or nothing. Answers `false` for a payment
 /// about which something else has been decided since: load it and decide again. Safe to repeat.
-pub async fn settle(db: &PgPool, verdicts: &[Verdict]) -> sqlx::Result<Vec<bool>> {
+pub async fn settle(db: impl PgExecutor<'_>, verdicts: &[Verdict]) -> sqlx::Result<Vec<bool>> {
     let mut column = SettleColumns::default();
     for verdict in verdicts {
         column.push(verdict)?;

@@ -42,6 +42,8 @@ pub async fn connect(settings: &PoolSettings) -> sqlx::Result<PgPool> {
         // while a table is small would read all of it until somebody analyzes.
         ("plan_cache_mode", "force_generic_plan"),
         ("enable_seqscan", "off"),
+        // A queue's index is full of rows that are done with. Only a plain scan marks them, so that the next one skips them.
+        ("enable_bitmapscan", "off"),
         ("jit", "off"),
     ]);
     let options = options.options(settings.role.map(|role| ("role", role.name())));

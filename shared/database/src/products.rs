@@ -1,7 +1,7 @@
 //! The catalogue, with what is left of it.
 
 use domain::{ProductId, Won};
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 use crate::decode;
@@ -83,7 +83,7 @@ pub async fn list(db: &PgPool) -> sqlx::Result<Vec<Product>> {
 }
 
 /// The products of those ids that are on sale, in no particular order; unknown ids are left out.
-pub async fn find(db: &PgPool, ids: &[ProductId]) -> sqlx::Result<Vec<Product>> {
+pub async fn find(db: impl PgExecutor<'_>, ids: &[ProductId]) -> sqlx::Result<Vec<Product>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     sqlx::query_as!(
         Row,

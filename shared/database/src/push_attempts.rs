@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::{DeviceId, DeviceToken, EventId, EventType, OrderId, TokenKind, Won};
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 use crate::inbox::Outcome;
@@ -23,7 +23,7 @@ pub struct Notice {
 }
 
 /// Plans one attempt per device of the buyer, once per notice. Answers in order. Safe to repeat.
-pub async fn plan(db: &PgPool, notices: &[Notice]) -> sqlx::Result<Vec<Outcome>> {
+pub async fn plan(db: impl PgExecutor<'_>, notices: &[Notice]) -> sqlx::Result<Vec<Outcome>> {
     let consumers: Vec<String> = notices.iter().map(|notice| notice.consumer.to_owned()).collect();
     let events: Vec<Uuid> = notices.iter().map(|notice| notice.event.uuid()).collect();
     let types: Vec<String> = notices.iter().map(|notice| notice.event_type.name().to_owned()).collect();
@@ -226,7 +226,7 @@ impl Next {
 }
 
 /// Writes down what became of attempts. Answers in order whether the lease still counted. Safe to repeat.
-pub async fn record(db: &PgPool, results: &[Recorded]) -> sqlx::Result<Vec<bool>> {
+pub async fn record(db: impl PgExecutor<'_>, results: &[Recorded]) -> sqlx::Result<Vec<bool>> {
     let events: Vec<Uuid> = results.iter().map(|result| result.lease.event.uuid()).collect();
     let devices: Vec<Uuid> = results.iter().map(|result| result.lease.device.uuid()).collect();
     let leased_at: Vec<DateTime<Utc>> = results.iter().map(|result| result.lease.at).collect();
@@ -249,7 +249,8 @@ pub async fn record(db: &PgPool, results: &[Recorded]) -> sqlx::Result<Vec<bool>
                 unknowns = a.unknowns - r.certain::int,
                 last_error = r.error
             FROM result r
-            WHERE a.event_id = r.event_id AND a.device_id = r.device_id AND a.due_at = r.until
+            -- Not `=`: that would invite a plan that reads everything that is pending.
+            WHERE a.event_id = r.event_id AND a.device_id = r.device_id AND a.due_at IS NOT DISTINCT FROM r.until
             RETURNING r.ix, r.device_id, r.status, r.leased_at
         ), device AS MATERIALIZED (
             -- In id order, so that two batches cannot wait for each other.

@@ -1,7 +1,7 @@
 //! The stock step of a purchase: what was reserved when the buyer paid is sold.
 
 use domain::EventId;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use crate::inbox::Outcome;
@@ -12,7 +12,7 @@ use crate::inbox::Outcome;
 /// # Errors
 /// A violated constraint means that one of the orders asks for what is not there or was sold before; nothing of
 /// the whole call has happened then. Called with that event alone, it says which.
-pub async fn sell(db: &PgPool, consumer: &str, events: &[EventId]) -> sqlx::Result<Vec<Outcome>> {
+pub async fn sell(db: impl PgExecutor<'_>, consumer: &str, events: &[EventId]) -> sqlx::Result<Vec<Outcome>> {
     let events: Vec<Uuid> = events.iter().map(|event| event.uuid()).collect();
     sqlx::query_scalar!(
         r#"

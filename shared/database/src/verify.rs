@@ -144,7 +144,8 @@ async fn check_on_snapshot<'a>(
     let (topics, names): (Vec<&str>, Vec<&str>) = consumers.iter().copied().unzip();
     let mut snapshot = db.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
     // A long history takes longer than a request may, and is read as a whole. Plans are made for the time in question.
-    let settings = "SET LOCAL statement_timeout = 0; SET LOCAL enable_seqscan = on; SET LOCAL work_mem = '64MB';
+    let settings = "SET LOCAL statement_timeout = 0; SET LOCAL enable_seqscan = on;
+        SET LOCAL enable_bitmapscan = on; SET LOCAL work_mem = '64MB';
         SET LOCAL plan_cache_mode = force_custom_plan";
     sqlx::raw_sql(settings).execute(&mut *snapshot).await?;
     let mut violations = Vec::new();

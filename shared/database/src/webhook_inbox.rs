@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use domain::{OrderId, PaymentId, PaymentKey, ProviderOrderId};
 use secrecy::SecretString;
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 use crate::without_nul;
@@ -28,7 +28,7 @@ pub struct Webhook {
 
 /// Keeps webhooks. One that says the same as another one, byte for byte, is that one again: it waits to be looked into
 /// once more. Safe to repeat.
-pub async fn store(db: &PgPool, webhooks: &[Webhook]) -> sqlx::Result<Vec<()>> {
+pub async fn store(db: impl PgExecutor<'_>, webhooks: &[Webhook]) -> sqlx::Result<Vec<()>> {
     let text = |of: fn(&Webhook) -> &Option<String>| -> Vec<Option<String>> {
         webhooks.iter().map(|it| of(it).as_deref().map(|text| without_nul(text).into_owned())).collect()
     };
@@ -163,9 +163,12 @@ pub async fn find(db: &PgPool, names: &[Name]) -> sqlx::Result<Vec<Option<Named>
         SELECT p.id AS "id?", p.order_id AS "order_id?", p.status AS "status?", p.deposit_due_at IS NOT NULL AS "by_transfer!", p.deposit_secret, p.asked_at AS "confirmed_at?",
             (SELECT max(w.asked_at) FROM webhook_inbox w WHERE w.payment_id = p.id) AS asked_at, now() AS "at!"
         FROM unnest($1::text[], $2::uuid[], $3::smallint[]) WITH ORDINALITY AS n (key, order_id, attempt, ix)
-        LEFT JOIN payments p ON p.id = coalesce(
-            (SELECT k.id FROM payments k WHERE k.provider = 'toss' AND k.payment_key = n.key),
-            (SELECT k.id FROM payments k WHERE k.order_id = n.order_id AND k.attempt = n.attempt))
+        LEFT JOIN LATERAL (
+            SELECT * FROM payments WHERE id = coalesce(
+                (SELECT k.id FROM payments k WHERE k.provider = 'toss' AND k.payment_key = n.key),
+                (SELECT k.id FROM payments k WHERE k.order_id = n.order_id AND k.attempt = n.attempt))
+            OFFSET 0 -- by id, one by one, not by reading all payments
+        ) p ON true
         ORDER BY n.ix
         "#,
         &keys as &[Option<String>],
@@ -236,7 +239,8 @@ pub async fn record(db: &PgPool, findings: &[Finding]) -> sqlx::Result<()> {
             asked_at = coalesce(f.asked_at, w.asked_at), due_at = now() + make_interval(secs => f.delay)
         FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::timestamptz[], $5::text[], $6::text[], $7::float8[])
             AS f (id, lease, payment_id, asked_at, status, reason, delay)
-        WHERE w.id = f.id AND w.due_at = f.lease
+        -- Not `=`: that would invite a plan that reads everything that is pending.
+        WHERE w.id = f.id AND w.due_at IS NOT DISTINCT FROM f.lease
         ",
         &ids,
         &leases,

@@ -1,6 +1,5 @@
-use std::sync::Arc;
-
 use futures_util::future::try_join_all;
+use sqlx::PgPool;
 
 use super::*;
 
@@ -74,9 +73,8 @@ async fn twins_on_many_connections_sell_once() {
         let lines = if n % 2 == 0 { [(mug, 1), (bowl, 2)] } else { [(bowl, 2), (mug, 1)] };
         events.push(paid(&db, &lines).await);
     }
-    let db = Arc::new(db);
     let tasks = (0..32).map(|n| {
-        let (db, mut events) = (Arc::clone(&db), events.clone());
+        let (db, mut events) = (db.clone(), events.clone());
         events.rotate_left(n % 8);
         if n % 3 == 0 {
             events.reverse();

@@ -124,11 +124,9 @@ impl Broker {
                 lanes.push(Lane::new(subscription, base, settings)?);
             }
         }
-        let writer = pool.clone();
-        let outcomes = Batcher::start(tasks, 1, move |outcomes: &[Outcome]| {
-            let pool = writer.clone();
+        let outcomes = Batcher::start(tasks, &pool, |db, outcomes: &[Outcome]| {
             Box::pin(async move {
-                deliveries::conclude(&pool, outcomes, dead_letters()).await?;
+                deliveries::conclude(db, outcomes, dead_letters()).await?;
                 Ok(vec![(); outcomes.len()])
             })
         });
