@@ -287,6 +287,7 @@ impl Bench {
             sandbox: nobody.clone(),
             fcm_account: String::new(),
             workers: [nobody.clone(), nobody.clone(), nobody],
+            log: None,
             engine: [engine.as_slice(), more].concat(),
         };
         let url = format!("http://127.0.0.1:{}", free_port()?);

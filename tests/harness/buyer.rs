@@ -87,6 +87,7 @@ impl Buyer {
             .cookie_store(true)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            .tls_certs_only([]) // nothing here is https, and reading the system's certificates takes its time
             .build()
             .expect("a client");
         Self { url: url.to_owned(), sandbox: sandbox.to_owned(), products, client }
@@ -104,7 +105,23 @@ impl Buyer {
 
     /// Asks for a page or an API resource.
     pub async fn get(&self, path: &str) -> Response {
-        self.client.get(self.address(path)).send().await.expect("an answer")
+        self.try_get(path).await.expect("an answer")
+    }
+
+    /// Asks a shop that may be away.
+    ///
+    /// # Errors
+    /// When no answer comes back.
+    pub async fn try_get(&self, path: &str) -> reqwest::Result<Response> {
+        self.client.get(self.address(path)).send().await
+    }
+
+    /// Reads JSON from a shop that may be away.
+    ///
+    /// # Errors
+    /// When no answer comes back.
+    pub async fn try_read(&self, path: &str) -> reqwest::Result<Answer> {
+        Answer::read(self.try_get(path).await?).await
     }
 
     /// Asks for a page and returns its text.
@@ -116,7 +133,7 @@ impl Buyer {
 
     /// Reads JSON.
     pub async fn read(&self, path: &str) -> Answer {
-        Answer::read(self.get(path).await).await.expect("a body")
+        self.try_read(path).await.expect("an answer")
     }
 
     /// Posts JSON.
@@ -215,9 +232,17 @@ impl Buyer {
 
     /// Brings a payment back as a browser does, and returns where the shop sends it.
     pub async fn follow_back(&self, payment: &Authenticated) -> String {
-        let response = self.client.get(&payment.location).send().await.expect("an answer");
+        let response = self.try_follow_back(payment).await.expect("an answer");
         assert_eq!(response.status(), StatusCode::SEE_OTHER);
         response.headers()[LOCATION].to_str().expect("an address").to_owned()
+    }
+
+    /// Brings a payment back as a browser does, to a shop that may die of it.
+    ///
+    /// # Errors
+    /// When no answer comes back.
+    pub async fn try_follow_back(&self, payment: &Authenticated) -> reqwest::Result<Response> {
+        self.client.get(&payment.location).send().await
     }
 
     /// Orders, authenticates and pays.

@@ -7,6 +7,7 @@
     reason = "a harness that cannot go on panics: that is its report"
 )]
 
+pub mod books;
 mod buyer;
 mod cpu;
 mod delivery;
@@ -29,12 +30,11 @@ use axum::Router;
 use chrono::TimeDelta;
 use database::PoolSettings;
 use database::products::NewProduct;
-use database::verify::{self, BookEntry};
 use domain::{OrderId, PaymentId, ProductId, Won};
 use fcm::{Fcm, FcmSettings, ServiceAccount};
 use messaging::embedded::PROJECT;
 use messaging::push::PushAuth;
-use messaging::topology::{Policy, SUBSCRIPTIONS, Worker};
+use messaging::topology::{Policy, Worker};
 use push_worker::{Backoff, Sending};
 use sandbox::{Endpoint, FaultOrder, Sandbox};
 use service::{Env, Limits, layers, serve};
@@ -166,6 +166,7 @@ impl OpenShop {
             sandbox: sandbox_url,
             fcm_account: sandbox.service_account_json(),
             workers: workers.each_ref().map(|(_, at)| at.url.clone()),
+            log: None,
             engine: google.iter().flat_map(Google::settings).chain(told).collect(),
         };
         let mut env = Env::from_pairs(addresses.storefront(&url));
@@ -317,14 +318,8 @@ impl Shop {
 
     /// Insists that every invariant holds, also those of a shop at rest, and that the provider's book agrees.
     pub async fn verify(&self) {
-        let book: Vec<BookEntry> = self.sandbox.payments(None).into_iter().map(book_entry).collect();
-        let consumers: Vec<_> = SUBSCRIPTIONS.iter().map(|it| (it.topic, it.name)).collect();
         let books = self.acting_as(database::Role::Checker).await;
-        let invariants = verify::always().iter().chain(verify::drained());
-        let mut violations = verify::check(&books, invariants, &consumers).await.expect("the books");
-        let audit = verify::audit_provider(&books, self.gateway.as_ref(), None).await.expect("the provider's books");
-        violations.extend(audit.violations);
-        violations.extend(verify::unknown_money(&books, &book).await.expect("the sandbox's book"));
+        let violations = books::violations(&books, &self.sandbox, self.gateway.as_ref()).await.expect("the books");
         assert!(violations.is_empty(), "{violations:#?}");
     }
 
@@ -367,10 +362,6 @@ impl Shop {
             .await
             .expect("a product")
     }
-}
-
-fn book_entry(entry: sandbox::Entry) -> BookEntry {
-    BookEntry { order_id: entry.order_id, payment_key: entry.payment_key, kept: entry.kept }
 }
 
 fn sending() -> Sending {

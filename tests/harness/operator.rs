@@ -1,7 +1,5 @@
 //! The people of the shop: they give money back, here and in the provider's own console.
 
-use std::sync::Arc;
-
 use checkout_api::Learned;
 use domain::PaymentKey;
 use reqwest::Client;
@@ -13,21 +11,37 @@ use crate::{ADMIN_TOKEN, Answer, OpenShop, Shop};
 /// A person of the shop.
 #[derive(Clone)]
 pub struct Operator {
-    shop: Arc<Shop>,
     url: String,
+    sandbox: String,
+    secret_key: String,
     client: Client,
 }
 
 impl OpenShop {
     /// Somebody who knows the admin token.
     pub fn operator(&self) -> Operator {
-        let client = Client::builder().no_proxy().build().expect("a client");
-        Operator { shop: Arc::clone(&self.0), url: self.url.clone(), client }
+        Operator::new(&self.url, self.sandbox_url(), &self.sandbox.settings().secret_key)
+    }
+}
+
+impl Shop {
+    /// Has the provider asked about one attempt to pay an order, as a webhook would.
+    pub async fn learn(&self, order: &str, attempt: i16) -> Learned {
+        self.api.checkout.learn(self.payment(order, attempt).await).await
     }
 }
 
 impl Operator {
-    /// The same person, at another storefront.
+    /// Somebody at this storefront, who signs in at this sandbox with the shop's own key.
+    ///
+    /// # Panics
+    /// When there is no HTTP client to be had.
+    pub fn new(url: &str, sandbox: &str, secret_key: &str) -> Self {
+        let client = Client::builder().no_proxy().tls_certs_only([]).build().expect("a client");
+        Self { url: url.to_owned(), sandbox: sandbox.to_owned(), secret_key: secret_key.to_owned(), client }
+    }
+
+    /// The same person at another storefront of the same shop.
     #[must_use]
     pub fn at(self, url: &str) -> Self {
         Self { url: url.to_owned(), ..self }
@@ -43,10 +57,10 @@ impl Operator {
         self.try_refund(order, terms, key).await.expect("an answer")
     }
 
-    /// Asks for a refund of a storefront that may die over it.
+    /// Asks a shop for a refund that may die of it.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// When no answer comes back.
     pub async fn try_refund(&self, order: &str, mut terms: Value, key: &str) -> reqwest::Result<Answer> {
         terms.as_object_mut().expect("terms").entry("reason").or_insert_with(|| json!("고객 변심"));
         self.try_send(order, ADMIN_TOKEN, key, &terms).await
@@ -72,16 +86,18 @@ impl Operator {
 
     /// Gives money back in the provider's console, past the shop.
     pub async fn cancel_at_console(&self, payment_key: &str, amount: i64) {
-        let key: PaymentKey = payment_key.parse().expect("a key");
-        let url = format!("{}/toss/v1/payments/{}/cancel", self.shop.sandbox_url(), key.as_str());
-        let request = self.client.post(url).basic_auth(self.shop.sandbox.settings().secret_key.clone(), Some(""));
-        let body = json!({"cancelReason": "콘솔에서 취소", "cancelAmount": amount});
-        let answer = request.json(&body).send().await.expect("an answer");
-        Answer::read(answer).await.expect("an answer").expect(200);
+        self.try_cancel_at_console(payment_key, amount).await.expect("an answer").expect(200);
     }
 
-    /// Has the provider asked about one attempt to pay an order, as a webhook would.
-    pub async fn learn(&self, order: &str, attempt: i16) -> Learned {
-        self.shop.api.checkout.learn(self.shop.payment(order, attempt).await).await
+    /// The same, at a provider that may refuse, or not answer.
+    ///
+    /// # Errors
+    /// When no answer comes back.
+    pub async fn try_cancel_at_console(&self, payment_key: &str, amount: i64) -> reqwest::Result<Answer> {
+        let key: PaymentKey = payment_key.parse().expect("a key");
+        let url = format!("{}/toss/v1/payments/{}/cancel", self.sandbox, key.as_str());
+        let request = self.client.post(url).basic_auth(self.secret_key.clone(), Some(""));
+        let body = json!({"cancelReason": "콘솔에서 취소", "cancelAmount": amount});
+        Answer::read(request.json(&body).send().await?).await
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use messaging::topology::Worker;
@@ -24,6 +24,8 @@ pub struct Addresses {
     pub fcm_account: String,
     /// The workers for stock, push and dead letters, in this order.
     pub workers: [String; 3],
+    /// Where processes write their warnings; `None`: errors, where this one does.
+    pub log: Option<PathBuf>,
     /// `JUMUN_MESSAGING` and the like, where it is not the embedded engine; and what else the test has to say.
     pub engine: Vec<(&'static str, String)>,
 }
@@ -90,7 +92,8 @@ impl Addresses {
                 (worker.name(), [environment, self.engine.clone()].concat())
             }
         };
-        environment.extend([("ROLE", name.to_owned()), ("LOG_LEVEL", "error".to_owned())]);
+        let level = if self.log.is_some() { "warn" } else { "error" };
+        environment.extend([("ROLE", name.to_owned()), ("LOG_LEVEL", level.to_owned())]);
         environment
     }
 }
@@ -122,6 +125,10 @@ impl ServiceProcess {
         command.env_clear().envs(addresses.environment(role, url)).stdin(Stdio::null()).kill_on_drop(true);
         if let Some(crash) = crash {
             command.env("CRASH", crash);
+        }
+        if let Some(log) = &addresses.log {
+            let log = fs::OpenOptions::new().append(true).create(true).open(log)?;
+            command.stdout(log.try_clone()?).stderr(log);
         }
         Ok(Self { url: url.to_owned(), child: command.spawn()? })
     }

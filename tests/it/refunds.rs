@@ -195,8 +195,8 @@ async fn what_the_console_gives_back_is_adopted_once() {
     shop.deliver_events().await;
     for (amount, status, refunded) in [(10_000, "paid", 10_000), (20_000, "refunded", 30_000)] {
         shop.operator().cancel_at_console(&payment.payment_key, amount).await;
-        assert_eq!(shop.operator().learn(&order.id, 1).await, Learned::News);
-        assert_eq!(shop.operator().learn(&order.id, 1).await, Learned::NoNews);
+        assert_eq!(shop.learn(&order.id, 1).await, Learned::News);
+        assert_eq!(shop.learn(&order.id, 1).await, Learned::NoNews);
         assert_eq!((buyer.status(&order).await.as_str(), refunded_amount(&buyer, &order).await), (status, refunded));
     }
     shop.deliver_events().await;
@@ -285,7 +285,7 @@ async fn a_deposit_for_an_order_that_has_ended_goes_back_by_itself() {
         shop.execute(change).await;
     }
     assert!(shop.sandbox.deposit(&order.id));
-    assert_eq!(shop.operator().learn(&order.id, 1).await, Learned::News);
+    assert_eq!(shop.learn(&order.id, 1).await, Learned::News);
     assert_eq!(shop.sandbox.money_taken(&order.id), 15_000, "owed, and on record");
     while shop.api.reconciler.step().await.unwrap() > 0 {}
     assert_eq!(shop.sandbox.money_taken(&order.id), 0);
@@ -321,7 +321,7 @@ async fn two_payments_for_one_order_pay_once() {
     buyer.confirm(&second).await.expect(200);
     assert_eq!(shop.sandbox.money_taken(&order.id) + shop.sandbox.money_taken(&again.window_id), 30_000, "paid twice");
 
-    assert_eq!(shop.operator().learn(&order.id, 1).await, Learned::News);
+    assert_eq!(shop.learn(&order.id, 1).await, Learned::News);
     shop.reconcile().await;
     shop.deliver_events().await;
     assert_eq!((shop.sandbox.money_taken(&order.id), shop.sandbox.money_taken(&again.window_id)), (0, 15_000));
@@ -356,8 +356,8 @@ async fn a_dispute_is_over_when_the_provider_agrees() {
     let (shop, _, order, _) = paid().await;
     shop.spoil(Endpoint::Query, "lying-amount", 1);
     let disputed = "SELECT count(*) FROM payments WHERE attention IS NOT NULL";
-    assert_eq!((shop.operator().learn(&order.id, 1).await, shop.count(disputed).await), (Learned::Disputed, 1));
-    assert_eq!((shop.operator().learn(&order.id, 1).await, shop.count(disputed).await), (Learned::NoNews, 0));
+    assert_eq!((shop.learn(&order.id, 1).await, shop.count(disputed).await), (Learned::Disputed, 1));
+    assert_eq!((shop.learn(&order.id, 1).await, shop.count(disputed).await), (Learned::NoNews, 0));
     shop.deliver_events().await;
     shop.verify().await;
 }

@@ -26,9 +26,9 @@ async fn an_answer_from_before_the_reversal_pays_nothing_after_it() {
     let read = record::find(&shop.db, id).await.unwrap().unwrap();
     let told = shop.gateway.find(&read.attempt.payment).await.unwrap();
 
-    assert_eq!(shop.operator().learn(&order.id, 1).await, Learned::News);
+    assert_eq!(shop.learn(&order.id, 1).await, Learned::News);
     assert!(shop.sandbox.reverse_deposit(&order.id));
-    assert_eq!(shop.operator().learn(&order.id, 1).await, Learned::News);
+    assert_eq!(shop.learn(&order.id, 1).await, Learned::News);
     assert_eq!(buyer.status(&order).await, "awaiting_deposit", "as it was when the old question was asked");
 
     let (from, version) = (read.attempt.payment.state.name(), read.attempt.version);

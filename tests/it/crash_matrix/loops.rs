@@ -83,7 +83,7 @@ async fn an_answer_that_has_turned_meanwhile() {
         }
         assert!(shop.sandbox.reverse_deposit(&order.id));
         if decided_meanwhile {
-            assert_eq!(shop.operator().learn(&order.id, 1).await, Learned::News);
+            assert_eq!(shop.learn(&order.id, 1).await, Learned::News);
         } else {
             shop.execute(&due).await;
             assert_eq!(shop.api.reconciler.step().await.unwrap(), 1, "the next one takes it, and is told no news");

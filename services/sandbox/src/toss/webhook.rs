@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A webhook is sent this often again, the first time after a minute, then each time after four times as long.
 const RETRIES: u32 = 7;
 
-/// What is remembered for those who look.
+/// What is remembered for those who look, beside what is still to be sent.
 const KEPT: usize = 1_000;
 
 /// A webhook, as it was written once. Who sends it adds the headers of the moment.
@@ -39,6 +39,13 @@ pub struct Webhook {
     pub body: String,
     /// What its tries were answered; 0 is no answer.
     pub answers: Vec<u16>,
+}
+
+impl Webhook {
+    /// The shop took it, or has refused it for four days.
+    fn is_over(&self) -> bool {
+        self.answers.contains(&200) || self.answers.len() > RETRIES as usize
+    }
 }
 
 /// The first envelope: an event about a payment.
@@ -89,8 +96,8 @@ impl PostOffice {
         *self.pile.lock() = Pile::default();
     }
 
-    /// Takes a webhook in. Returns whether it is to be sent now.
-    fn post(&self, webhook: Webhook) -> bool {
+    /// Takes a webhook in, of an office that `sends`. Returns whether it is to be sent now.
+    fn post(&self, webhook: Webhook, sends: bool) -> bool {
         let mut pile = self.pile.lock();
         let now = match &mut pile.held {
             Some(held) => {
@@ -99,8 +106,11 @@ impl PostOffice {
             }
             None => true,
         };
-        if pile.webhooks.len() == KEPT {
-            pile.webhooks.pop_front();
+        let forgettable = |it: &Webhook| it.is_over() || !sends;
+        if pile.webhooks.len() >= KEPT
+            && let Some(oldest) = pile.webhooks.iter().position(forgettable)
+        {
+            pile.webhooks.remove(oldest);
         }
         pile.webhooks.push_back(webhook);
         now
@@ -123,6 +133,11 @@ impl Sandbox {
         let pile = self.post_office().pile.lock();
         let wanted = |it: &&Webhook| order_id.is_none() || it.order_id.as_deref() == order_id;
         pile.webhooks.iter().filter(wanted).cloned().collect()
+    }
+
+    /// How many webhooks the shop has not taken yet, and may still.
+    pub fn untaken_webhooks(&self) -> usize {
+        self.post_office().pile.lock().webhooks.iter().filter(|it| !it.is_over()).count()
     }
 
     /// The headers that a webhook would be sent with now.
@@ -161,7 +176,10 @@ impl Sandbox {
         let sandbox = self.clone();
         self.spawn(async move {
             for id in held {
-                sandbox.transmit(&id).await;
+                if sandbox.transmit(&id).await {
+                    let again = sandbox.clone();
+                    sandbox.spawn(async move { again.send_again(&id).await });
+                }
             }
         });
     }
@@ -220,22 +238,27 @@ impl Sandbox {
         let Ok(body) = serde_json::to_string(body) else { return error!("A webhook cannot be written") };
         let id = ids::transmission_id();
         let webhook = Webhook { id: id.clone(), order_id: order_id.map(str::to_owned), body, answers: Vec::new() };
-        if self.post_office().post(webhook) {
+        if self.post_office().post(webhook, self.settings().webhook_url.is_some()) {
             let sandbox = self.clone();
             self.spawn(async move { sandbox.send_until_taken(&id).await });
         }
     }
 
     async fn send_until_taken(&self, id: &str) {
+        if self.transmit(id).await {
+            self.send_again(id).await;
+        }
+    }
+
+    async fn send_again(&self, id: &str) {
         let mut wait = self.settings().webhook_minute;
         for _ in 0..RETRIES {
+            tokio::time::sleep(wait).await;
             if !self.transmit(id).await {
                 return;
             }
-            tokio::time::sleep(wait).await;
             wait *= 4;
         }
-        self.transmit(id).await;
     }
 
     /// One try. Returns whether there should be another one.
@@ -410,6 +433,19 @@ mod tests {
         let flat: Value = serde_json::from_str(&told[0].1).unwrap();
         assert!(flat["secret"].as_str().unwrap().starts_with("ps_"));
         assert_eq!(flat["orderId"], "order-1");
+    }
+
+    #[test]
+    fn what_the_shop_may_still_take_is_not_forgotten() {
+        let office = PostOffice::default();
+        for n in 0..KEPT + 2 {
+            let id = n.to_string();
+            office.post(Webhook { id: id.clone(), order_id: None, body: String::new(), answers: Vec::new() }, true);
+            office.note(&id, if n == 0 { 503 } else { 200 });
+        }
+        assert!(office.find("0").is_some_and(|it| !it.is_over()));
+        assert!(office.find("1").is_none());
+        assert_eq!(office.pile.lock().webhooks.len(), KEPT);
     }
 
     #[tokio::test]
