@@ -50,7 +50,7 @@ pub use emulator::{Emulator, NoEmulator};
 pub use google::Google;
 pub use guarded::Guarded;
 pub use operator::Operator;
-pub use process::{Addresses, Role, ServiceProcess};
+pub use process::{Addresses, Role, ServiceProcess, jumun};
 pub use push::Push;
 pub use signing_relay::{Attempt, SigningRelay, Trouble};
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use messaging::topology::Worker;
 use rustix::process::{Pid, Signal, kill_process};
@@ -100,6 +100,16 @@ impl Addresses {
 
 fn address(url: &str) -> &str {
     url.trim_start_matches("http://")
+}
+
+/// Runs the command `jumun` beside the shop, as somebody who operates it would, and waits for its end.
+pub async fn jumun(shop: &OpenShop, program: &str, arguments: &[&str]) -> Output {
+    let mut environment = shop.addresses.storefront(&shop.url);
+    // No shop was ever opened there.
+    environment.extend([("ROLE", "jumun".to_owned()), ("JUMUN_DATA_DIR", "/nonexistent/jumun".to_owned())]);
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().envs(environment).stdin(Stdio::null()).kill_on_drop(true);
+    command.output().await.expect("a process")
 }
 
 /// A service in a process of its own. It is killed when this is dropped.

@@ -361,3 +361,43 @@ async fn a_dispute_is_over_when_the_provider_agrees() {
     shop.deliver_events().await;
     shop.verify().await;
 }
+
+#[tokio::test]
+async fn a_refusal_that_says_nothing_is_believed_when_it_is_repeated_for_half_an_hour() {
+    let (shop, buyer, order, _) = paid().await;
+    shop.deliver_events().await;
+    shop.spoil(Endpoint::Cancel, "before-500=PROVIDER_ERROR", 100); // a 400 that may have gone through
+    shop.operator().refund(&order.id, json!({})).await.expect(202);
+    for look in 1..7 {
+        shop.reconcile().await;
+        assert_eq!(buyer.status(&order).await, "refunding", "look {look}");
+    }
+    shop.reconcile().await;
+    assert_eq!((buyer.status(&order).await.as_str(), shop.sandbox.money_taken(&order.id)), ("paid", 30_000));
+    assert_eq!(shop.count("SELECT count(*) FROM refunds WHERE status = 'failed' AND attention IS NOT NULL").await, 1);
+    shop.sandbox.clear_faults();
+    shop.operator().refund(&order.id, json!({})).await.expect(201);
+    shop.deliver_events().await;
+    shop.verify().await;
+}
+
+#[tokio::test]
+async fn what_was_not_given_back_for_ten_days_is_not_asked_for_again() {
+    let (shop, buyer, order, payment) = paid().await;
+    shop.deliver_events().await;
+    shop.spoil(Endpoint::Cancel, "before-500", 1);
+    shop.operator().refund(&order.id, json!({})).await.expect(202);
+    shop.execute("UPDATE refunds SET checks = 39").await;
+    shop.reconcile().await;
+    assert_eq!((buyer.status(&order).await.as_str(), shop.sandbox.money_taken(&order.id)), ("refunding", 30_000));
+    assert_eq!(
+        shop.count("SELECT count(*) FROM refunds WHERE status = 'requested' AND attention IS NOT NULL").await,
+        1
+    );
+    // Toss may have forgotten the key, so the same request could be a second one. A person cancels in the console.
+    shop.operator().cancel_at_console(&payment.payment_key, 30_000).await;
+    shop.reconcile().await;
+    assert_eq!((buyer.status(&order).await.as_str(), shop.operator().refunds(&order.id).await.len()), ("refunded", 1));
+    shop.deliver_events().await;
+    shop.verify().await;
+}

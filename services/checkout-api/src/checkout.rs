@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use database::claim::{Claim, Claimed, KnownPayment, claim};
+use database::claim::{Claim, Claimed, claim};
 use database::payments::{Verdict, settle};
 use database::record::{self, Asked};
-use database::{BatchError, Batcher, orders};
+use database::{BatchError, Batcher};
 use domain::{
     Attempt, CustomerId, Decline, DeclineKind, Evidence, OrderError, OrderId, PaymentGateway, PaymentId, PaymentKey,
     PaymentState, ProviderOrderId, RefundState, Settlement, Undecided, Won,
@@ -60,8 +60,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    fn of(settlement: &Settlement) -> Self {
-        match &settlement.payment.state {
+    fn of(payment: &PaymentState) -> Self {
+        match payment {
             PaymentState::Done(_) => Self::Paid,
             PaymentState::AwaitingDeposit(_) => Self::AwaitingDeposit,
             PaymentState::Confirming => Self::Checking,
@@ -69,17 +69,6 @@ impl Outcome {
             PaymentState::Declined(decline) if decline.kind == DeclineKind::Configuration => Self::GatewayFailed,
             PaymentState::Declined(decline) => Self::Declined(decline.clone()),
             PaymentState::Canceled => Self::Declined(Decline::by_provider("CANCELED", "결제가 취소되었습니다.")),
-        }
-    }
-
-    fn known(known: KnownPayment) -> Self {
-        match (known.decline, known.order_status.as_str()) {
-            (Some(decline), _) => Self::Declined(decline),
-            (None, "paid" | "refunding" | "refunded") => Self::Paid,
-            (None, "awaiting_deposit") => Self::AwaitingDeposit,
-            // Neither declined nor paid: it was taken back, or came too late.
-            (None, "pending" | "expired" | "canceled") => Self::GivenBack,
-            (None, _) => Self::Checking,
         }
     }
 }
@@ -195,7 +184,7 @@ impl Checkout {
                     crash::point!("cf.claim.after_commit");
                     self.ask(*attempt, traceparent).await
                 }
-                Claimed::Known(known) => Outcome::known(known),
+                Claimed::Known => self.on_record(id, &claim.key).await,
                 Claimed::NotFound => Outcome::NotFound,
                 Claimed::Refused(refusal @ OrderError::AmountMismatch { .. }) => {
                     warn!(order.id = %id, %refusal, "Refused a tampered amount for order {id}");
@@ -218,7 +207,7 @@ impl Checkout {
         crash::point!("cf.psp.after_reply");
         match answer {
             Ok(evidence) => match self.settle(attempt.clone(), evidence, at, traceparent.clone()).await {
-                Ok(written) => return self.outcome(written, id, attempt.order.customer).await,
+                Ok(written) => return self.outcome(written, id, &attempt.payment.key).await,
                 Err(undecided) => warn!(order.id = %id, %undecided, "The confirm's answer does not settle order {id}"),
             },
             Err(unanswered) => {
@@ -226,21 +215,21 @@ impl Checkout {
                 warn!(order.id = %id, cause, "The confirm of order {id} has no answer; asking what became of it");
             }
         }
-        let customer = attempt.order.customer;
+        let key = attempt.payment.key.clone();
         let found = match self.0.gateway.find(&attempt.payment).await {
             Ok(evidence) => self.settle(attempt, evidence, at, traceparent).await,
             Err(_) => return Outcome::Checking, // the reconciler's turn
         };
         match found {
-            Ok(written) => self.outcome(written, id, customer).await,
+            Ok(written) => self.outcome(written, id, &key).await,
             Err(_) => Outcome::Checking,
         }
     }
 
-    async fn outcome(&self, written: Written, id: OrderId, customer: CustomerId) -> Outcome {
+    async fn outcome(&self, written: Written, id: OrderId, key: &PaymentKey) -> Outcome {
         match written {
             Written::Now(outcome) => outcome,
-            Written::Overtaken => self.on_record(id, customer).await,
+            Written::Overtaken => self.on_record(id, key).await,
             Written::Not => Outcome::Checking,
         }
     }
@@ -259,7 +248,7 @@ impl Checkout {
         let before = attempt.clone();
         let settlement = domain::settle(attempt, evidence, at)?;
         let (id, state) = (settlement.order.id, settlement.payment.state.name());
-        let outcome = Outcome::of(&settlement);
+        let outcome = Outcome::of(&settlement.payment.state);
         crash::point!("cf.apply.before_commit");
         let written = self.write(&before, settlement, traceparent).await;
         crash::point!("cf.apply.after_commit");
@@ -316,12 +305,9 @@ impl Checkout {
         self.0.announced.notify_one();
     }
 
-    async fn on_record(&self, id: OrderId, customer: CustomerId) -> Outcome {
-        match orders::find(&self.0.db, id, customer).await {
-            Ok(Some(found)) => Outcome::known(KnownPayment {
-                order_status: found.order.state.name().to_owned(),
-                decline: found.payment.and_then(|payment| payment.decline),
-            }),
+    async fn on_record(&self, id: OrderId, key: &PaymentKey) -> Outcome {
+        match record::find_by_key(&self.0.db, id, key).await {
+            Ok(Some(known)) => Outcome::of(&known.attempt.payment.state),
             Ok(None) => Outcome::NotFound,
             Err(error) => {
                 warn!(order.id = %id, %error, "Could not read back order {id}");

@@ -1,9 +1,7 @@
 //! Transaction A of the purchase: reserve the stock, write down that the provider is about to be asked.
 
 use chrono::{DateTime, Utc};
-use domain::{
-    CustomerId, Decline, Order, OrderError, Payment, PaymentId, PaymentKey, PaymentState, ProviderOrderId, Won,
-};
+use domain::{CustomerId, Order, OrderError, Payment, PaymentId, PaymentKey, PaymentState, ProviderOrderId, Won};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
@@ -34,8 +32,8 @@ pub struct Claim {
 pub enum Claimed {
     /// Stock is reserved and the payment is on record: ask the provider now.
     Begun(Box<domain::Attempt>),
-    /// This payment is on record already: somebody else asked the provider, or is asking right now.
-    Known(KnownPayment),
+    /// This payment is on record already: somebody else asked the provider, or is asking right now. Read it.
+    Known,
     /// The customer has no such order.
     NotFound,
     /// The order cannot take this payment. Nothing was reserved.
@@ -48,15 +46,6 @@ pub enum Claimed {
     Busy,
 }
 
-/// A payment that was claimed before under the same key.
-#[derive(Debug, Clone)]
-pub struct KnownPayment {
-    /// The order's state now.
-    pub order_status: String,
-    /// The refusal, if it was refused.
-    pub decline: Option<Decline>,
-}
-
 struct Row {
     begun: bool,
     short: bool,
@@ -67,9 +56,7 @@ struct Row {
     attempts: Option<i16>,
     current_key: Option<String>,
     overdue: Option<bool>,
-    known_status: Option<String>,
-    decline_code: Option<String>,
-    decline_message: Option<String>,
+    known: bool,
 }
 
 /// Begins payments: reserves the stock of each order, all lines or none, and moves it from `pending` to
@@ -147,7 +134,7 @@ pub async fn claim(db: impl PgExecutor<'_>, claims: &[Claim]) -> sqlx::Result<Ve
         SELECT b.ix IS NOT NULL AS "begun!",
             a.ix IN (SELECT ix FROM short) AS "short!", now() AS "at!", h.name AS "name?", h.status AS "status?", h.amount AS "amount?", h.attempts AS "attempts?",
             h.payment_key AS "current_key?", h.expires_at <= now() AS "overdue?",
-            p.status AS "known_status?", p.decline_code AS "decline_code?", p.decline_message AS "decline_message?"
+            p.id IS NOT NULL AS "known!"
         FROM asked a
         LEFT JOIN held h ON h.id = a.order_id AND h.customer_id = a.customer_id
         LEFT JOIN begun b USING (ix)
@@ -175,10 +162,8 @@ fn judge(claim: &Claim, row: Row) -> sqlx::Result<Claimed> {
     else {
         return Ok(Claimed::NotFound);
     };
-    if !row.begun && (row.known_status.is_some() || row.current_key.as_deref() == Some(claim.key.as_str())) {
-        let decline = row.decline_code.zip(row.decline_message);
-        let decline = decline.map(|(code, message)| Decline::by_provider(code, message));
-        return Ok(Claimed::Known(KnownPayment { order_status: status, decline }));
+    if !row.begun && (row.known || row.current_key.as_deref() == Some(claim.key.as_str())) {
+        return Ok(Claimed::Known);
     }
     if status != "pending" {
         return Ok(Claimed::Refused(OrderError::InvalidTransition {

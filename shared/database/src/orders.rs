@@ -44,6 +44,10 @@ pub enum Created {
 const PAYABLE_MINUTES: i32 = 60;
 
 /// Writes orders down, as long as their buyers have fewer than `most_open` unpaid ones. Safe to repeat.
+///
+/// The limit is against hoarding, and soft: a buyer whose orders arrive at the very same moment over several connections
+/// may get a few more. To be exact each order would have to lock its buyer and count in a second statement, a round trip
+/// more for everybody; unpaid orders reserve nothing, and expire.
 pub async fn create(db: impl PgExecutor<'_>, creations: &[Creation], most_open: i64) -> sqlx::Result<Vec<Created>> {
     let mut column = CreateColumns::default();
     for creation in creations {
@@ -59,8 +63,7 @@ pub async fn create(db: impl PgExecutor<'_>, creations: &[Creation], most_open: 
             SELECT a.* FROM asked a
             WHERE NOT EXISTS (SELECT FROM idempotency_keys k WHERE k.customer_id = a.customer_id AND k.key = a.key)
         ), allowed AS (
-            -- Against hoarding, not against losing money: statements that run at the same moment do not see each other's
-            -- orders. Asking again for a cart that is open already makes no new order.
+            -- Asking again for a cart that is open already makes no new order.
             SELECT f.* FROM (SELECT *, row_number() OVER (PARTITION BY customer_id ORDER BY ix) AS nth FROM fresh) f
             WHERE f.nth
                 + (SELECT count(*) FROM orders o WHERE o.customer_id = f.customer_id AND o.status IN ('pending', 'confirming'))

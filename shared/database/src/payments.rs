@@ -33,10 +33,10 @@ pub async fn settle(db: impl PgExecutor<'_>, verdicts: &[Verdict]) -> sqlx::Resu
         WITH decided AS (
             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::text[],
                     $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[], $15::uuid[], $16::text[], $17::text[], $18::text[],
-                    $19::text[], $20::text[], $21::text[], $22::int[])
+                    $19::text[], $20::text[], $21::text[], $22::int[], $23::text[])
                 WITH ORDINALITY AS d (payment_id, order_id, from_status, status, order_status, approved_at, method, receipt_url,
                     decline_code, decline_message, deposit_bank, deposit_account, deposit_due_at, deposit_secret,
-                    event_id, event_type, event_data, traceparent, refund_bank, refund_account, refund_holder, version, ix)
+                    event_id, event_type, event_data, traceparent, refund_bank, refund_account, refund_holder, version, decline_kind, ix)
         ), returning_stock AS MATERIALIZED (
             SELECT d.ix, l.product_id, l.quantity FROM decided d JOIN order_lines l USING (order_id)
             WHERE d.order_status IN ('pending', 'canceled', 'expired')
@@ -52,7 +52,7 @@ pub async fn settle(db: impl PgExecutor<'_>, verdicts: &[Verdict]) -> sqlx::Resu
             UPDATE payments p
             SET status = d.status, version = p.version + 1, approved_at = d.approved_at, method = coalesce(d.method, p.method),
                 receipt_url = coalesce(d.receipt_url, p.receipt_url),
-                decline_code = d.decline_code, decline_message = d.decline_message,
+                decline_code = d.decline_code, decline_message = d.decline_message, decline_kind = d.decline_kind,
                 deposit_bank = coalesce(d.deposit_bank, p.deposit_bank),
                 deposit_account = coalesce(d.deposit_account, p.deposit_account),
                 deposit_due_at = coalesce(d.deposit_due_at, p.deposit_due_at),
@@ -111,7 +111,8 @@ pub async fn settle(db: impl PgExecutor<'_>, verdicts: &[Verdict]) -> sqlx::Resu
         &column.refund_banks as &[Option<String>],
         &column.refund_accounts as &[Option<String>],
         &column.refund_holders as &[Option<String>],
-        &column.versions
+        &column.versions,
+        &column.decline_kinds as &[Option<String>]
     )
     .fetch_all(db)
     .await
@@ -141,6 +142,7 @@ struct SettleColumns {
     refund_accounts: Vec<Option<String>>,
     refund_holders: Vec<Option<String>>,
     versions: Vec<i32>,
+    decline_kinds: Vec<Option<String>>,
 }
 
 impl SettleColumns {
@@ -164,6 +166,7 @@ impl SettleColumns {
         self.receipts.push(approval.and_then(|a| a.receipt_url.clone()));
         self.decline_codes.push(decline.map(|d| d.code.clone()));
         self.decline_messages.push(decline.map(|d| d.message.clone()));
+        self.decline_kinds.push(decline.map(|d| d.kind.name().to_owned()));
         self.banks.push(deposit.map(|d| d.bank.clone()));
         self.accounts.push(deposit.map(|d| d.account.clone()));
         self.due_at.push(deposit.map(|d| d.due_at));
@@ -202,7 +205,7 @@ pub async fn take_due(db: &PgPool, limit: i64, pace: f64) -> sqlx::Result<Vec<Kn
             RETURNING p.*
         )
         SELECT p.id, p.attempt, p.payment_key, p.payment_type, p.amount, p.status AS payment_status, p.asked_at, p.approved_at,
-            p.decline_code, p.checks, p.version, p.traceparent, p.deposit_bank, p.deposit_account, p.deposit_due_at,
+            p.decline_code, p.decline_message, p.decline_kind, p.checks, p.version, p.traceparent, p.deposit_bank, p.deposit_account, p.deposit_due_at,
             o.id AS order_id, o.customer_id, o.name, o.status AS order_status, o.attempts, o.paid_at, o.refunded_amount,
             h.id AS "holder?", h.deposit_due_at AS order_due_at, now() AS "at!"
         FROM taken p JOIN orders o ON o.id = p.order_id

@@ -7,7 +7,8 @@ mod row;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Attempt, OrderState, Payment, PaymentId, PaymentState, Refund, RefundOrigin, RefundState, Settlement, Won,
+    Attempt, OrderId, OrderState, Payment, PaymentId, PaymentKey, PaymentState, Refund, RefundOrigin, RefundState,
+    Settlement, Won,
 };
 use secrecy::ExposeSecret as _;
 use sqlx::{PgConnection, PgPool, PgTransaction};
@@ -31,6 +32,19 @@ pub struct Known {
 /// Reads a payment, whatever state it is in.
 pub async fn find(db: &PgPool, id: PaymentId) -> sqlx::Result<Option<Known>> {
     row::read(&mut *db.acquire().await?, id).await
+}
+
+/// Reads the payment of that key, if it is one of the order's.
+pub async fn find_by_key(db: &PgPool, order: OrderId, key: &PaymentKey) -> sqlx::Result<Option<Known>> {
+    let id = sqlx::query_scalar!(
+        "SELECT id FROM payments WHERE provider = 'toss' AND payment_key = $1 AND order_id = $2",
+        key.as_str(),
+        order.uuid()
+    );
+    match id.fetch_optional(db).await? {
+        Some(id) => find(db, id.into()).await,
+        None => Ok(None),
+    }
 }
 
 /// Reads a payment that the provider is about to be asked about. What others were told of a deposit before counts no
@@ -159,7 +173,7 @@ async fn write_payment(connection: &mut PgConnection, payment: &Payment) -> sqlx
         r#"
         UPDATE payments p
         SET status = $2, version = p.version + 1, approved_at = $3, method = coalesce($4, p.method), receipt_url = coalesce($5, p.receipt_url),
-            decline_code = NULL, decline_message = NULL,
+            decline_code = NULL, decline_message = NULL, decline_kind = NULL,
             deposit_due_at = coalesce($6, p.deposit_due_at), next_check_at = $6, checks = 0, attention = NULL,
             settled_at = CASE WHEN $6::timestamptz IS NOT NULL THEN NULL WHEN p.status = $2 THEN p.settled_at ELSE now() END,
             reversals = p.reversals + (p.status = 'done' AND $2 = 'awaiting_deposit')::int::smallint,

@@ -145,6 +145,21 @@ pub enum DeclineKind {
     Configuration,
 }
 
+impl DeclineKind {
+    /// The name in the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Buyer => "buyer",
+            Self::Configuration => "configuration",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Buyer, Self::Configuration].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 impl Decline {
     /// A refusal that the buyer can do something about.
     pub fn by_provider(code: impl Into<String>, message: impl Into<String>) -> Self {

@@ -14,8 +14,8 @@ use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use domain::{
-    CancelAnswer, CancelRequest, Evidence, OrderId, Payment, PaymentGateway, PaymentId, PaymentState, ProviderPayment,
-    ProviderStatus, Unanswered, Won,
+    CancelAnswer, CancelRequest, Evidence, OrderId, Payment, PaymentGateway, PaymentId, PaymentState, ProviderCancel,
+    ProviderPayment, ProviderStatus, Unanswered, Won,
 };
 use futures_util::stream;
 use secrecy::ExposeSecret;
@@ -186,6 +186,39 @@ async fn a_query_names_the_payment_or_the_order_and_changes_nothing() {
 
     assert!(matches!(toss.find_by_order(&odd.provider_order_id()).await, Ok(Evidence::NotFound)));
     assert_eq!(fake.asked().uri.path(), format!("/v1/payments/orders/{}-2", odd.order));
+}
+
+#[tokio::test]
+async fn what_went_back_is_told_one_by_one() {
+    let cancel = |key: &str, amount: Value, status: Value| {
+        json!({"transactionKey": key, "cancelAmount": amount, "cancelReason": "변\u{0}심", "canceledAt": "2026-01-02T09:00:00+09:00",
+            "cancelStatus": status, "refundableAmount": 1})
+    };
+    let cancels = json!([
+        cancel("first", json!(4_000), json!("DONE")),
+        cancel("old version", json!(1_000.0), Value::Null),
+        cancel("foreign", json!(9_000), json!("IN_PROGRESS")),
+        cancel("foreign", json!(9_000), json!("ABORTED")),
+    ]);
+    let payment = seen(book(json!({"status": "PARTIAL_CANCELED", "balanceAmount": 10_000, "cancels": cancels}))).await;
+    let cancel = |key: &str, amount| ProviderCancel {
+        transaction_key: key.into(),
+        amount: Won::new(amount).unwrap(),
+        reason: "변심".into(),
+        at: korean("2026-01-02T09:00:00"),
+    };
+    assert_eq!(payment.cancels, [cancel("first", 4_000), cancel("old version", 1_000)]);
+
+    for broken in [json!({"cancelAmount": 0.5}), json!({"canceledAt": "yesterday"}), json!({"transactionKey": null})] {
+        let mut spoiled = json!({"transactionKey": "k", "cancelAmount": 1, "canceledAt": "2026-01-02T09:00:00+09:00"});
+        spoiled.as_object_mut().unwrap().extend(broken.as_object().unwrap().clone());
+        let book = book(json!({"status": "PARTIAL_CANCELED", "cancels": [spoiled]}));
+        assert_eq!(
+            inconclusive(FakeToss::open().await.says(200, book).find(&self::payment()).await).0,
+            200,
+            "{broken}"
+        );
+    }
 }
 
 #[tokio::test]

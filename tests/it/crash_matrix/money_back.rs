@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use harness::{OpenShop, Role};
+use sandbox::Endpoint;
 use serde_json::json;
 
 use super::{Doomed, FATES, Fate, recovers};
@@ -61,6 +62,36 @@ async fn giving_money_back() {
             assert_eq!((operator.refunds(&order.id).await.len(), shop.stock("poster").await), (1, (left, 0)), "{case}");
             let titles = shop.sandbox.notifications(&phone).into_iter().map(|shown| shown.title);
             assert_eq!(titles.collect::<BTreeSet<_>>().len(), 2, "{case}: paid, and refunded");
+        }
+    }
+}
+
+/// Nobody waits for it any more: the answer to whoever asked was lost, or the request never left.
+#[tokio::test]
+async fn finishing_a_refund() {
+    let shop = OpenShop::open().await;
+    for (fault, points) in [("before-500", &REFUND[1..]), ("answer-lost", &REFUND[3..])] {
+        for point in points {
+            for fate in [Fate::Dies, Fate::Freezes] {
+                let buyer = shop.visitor().await;
+                let (left, _) = shop.stock("poster").await;
+                let order = buyer.buy(&[("poster", 1)]).await;
+                recovers(&shop).await;
+                shop.spoil(Endpoint::Cancel, fault, 1);
+                shop.spoil(Endpoint::Query, "html-502", 1);
+                shop.operator().refund(&order.id, json!({"restock": true})).await.expect(202);
+
+                shop.execute("UPDATE refunds SET next_check_at = now() WHERE next_check_at IS NOT NULL").await;
+                let mut doomed = Doomed::start(&shop, Role::Loops, point, 1, fate).await;
+                doomed.meets_its_fate(&shop).await;
+                shop.reconcile().await; // the twin, or the successor
+                let case = format!("{fault} {}", doomed.case);
+                doomed.ends().await;
+                recovers(&shop).await;
+                let standing = (buyer.status(&order).await, shop.sandbox.money_taken(&order.id));
+                assert_eq!((standing.0.as_str(), standing.1), ("refunded", 0), "{case}");
+                assert_eq!(shop.stock("poster").await, (left, 0), "{case}");
+            }
         }
     }
 }

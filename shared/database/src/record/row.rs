@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Approval, Attempt, Decline, Deposit, Order, Payment, PaymentId, PaymentState, Refund, RefundAccount, RefundOrigin,
-    RefundState, Won,
+    Approval, Attempt, Decline, DeclineKind, Deposit, Order, Payment, PaymentId, PaymentState, Refund, RefundAccount,
+    RefundOrigin, RefundState, Won,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -23,6 +23,8 @@ pub(crate) struct KnownRow {
     pub(crate) asked_at: DateTime<Utc>,
     pub(crate) approved_at: Option<DateTime<Utc>>,
     pub(crate) decline_code: Option<String>,
+    pub(crate) decline_message: Option<String>,
+    pub(crate) decline_kind: Option<String>,
     pub(crate) checks: i16,
     pub(crate) version: i32,
     pub(crate) traceparent: Option<String>,
@@ -47,7 +49,7 @@ pub(super) async fn read(connection: &mut PgConnection, id: PaymentId) -> sqlx::
         KnownRow,
         r#"
         SELECT p.id, p.attempt, p.payment_key, p.payment_type, p.amount, p.status AS payment_status, p.asked_at, p.approved_at,
-            p.decline_code, p.checks, p.version, p.traceparent, p.deposit_bank, p.deposit_account, p.deposit_due_at,
+            p.decline_code, p.decline_message, p.decline_kind, p.checks, p.version, p.traceparent, p.deposit_bank, p.deposit_account, p.deposit_due_at,
             o.id AS order_id, o.customer_id, o.name, o.status AS order_status, o.attempts, o.paid_at, o.refunded_amount,
             h.id AS "holder?", h.deposit_due_at AS order_due_at, now() AS "at!"
         FROM payments p JOIN orders o ON o.id = p.order_id
@@ -130,7 +132,11 @@ impl TryFrom<KnownRow> for Known {
             }),
             ("done", _, Some(approval), _) => PaymentState::Done(approval),
             ("excess", _, Some(approval), _) => PaymentState::Excess(approval),
-            ("declined", _, _, Some(code)) => PaymentState::Declined(Decline::by_provider(code, "")),
+            ("declined", _, _, Some(code)) => PaymentState::Declined(Decline {
+                code,
+                message: row.decline_message.unwrap_or_default(),
+                kind: row.decline_kind.as_deref().and_then(DeclineKind::parse).unwrap_or_default(),
+            }),
             ("canceled", ..) => PaymentState::Canceled,
             (status, ..) => return Err(decode_text(format!("a {status} payment lacks a column of its state"))),
         };

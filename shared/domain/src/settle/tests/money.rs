@@ -276,3 +276,18 @@ fn a_book_that_does_not_add_up_is_for_a_person() {
     let forgotten = Book::default().shows(&refunded);
     assert!(matches!(settle(refunded, forgotten, at(9)), Err(Undecided::Contradiction { .. })));
 }
+
+#[test]
+fn what_was_read_before_anything_else_happened_counts_no_more() {
+    let before = paid_attempt();
+    assert!(before.stands_like(&before.clone()));
+    let decided = Attempt { version: before.version + 1, ..before.clone() };
+    assert!(!decided.stands_like(&before), "the deposit was taken back, and came again");
+    let OrderState::Paid { payment, paid_at, .. } = before.order.state else { unreachable!() };
+    let state = OrderState::Paid { payment, paid_at, refunded: Won::new(5_000).unwrap() };
+    let elsewhere = Attempt { order: Order { state, ..before.order.clone() }, ..before.clone() };
+    assert!(!elsewhere.stands_like(&before), "some of another payment went back meanwhile");
+    let mut asked = before.clone();
+    begin(&mut asked, Some(1)).unwrap();
+    assert!(!asked.stands_like(&Attempt { version: asked.version, ..before }), "a refund was begun");
+}

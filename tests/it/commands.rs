@@ -1,0 +1,77 @@
+//! The command `jumun`, in a process of its own beside a shop that is open.
+
+use checkout_api::Learned;
+use chrono::{TimeDelta, Utc};
+use domain::Day;
+use harness::{OpenShop, jumun};
+use sandbox::Endpoint;
+
+const SERVICE: &str = env!("CARGO_BIN_EXE_service-process");
+
+/// Its exit code and what it printed, errors too.
+async fn run(shop: &OpenShop, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = jumun(shop, SERVICE, arguments).await;
+    let text = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    (output.status.code(), text.concat())
+}
+
+#[tokio::test]
+async fn refund_gives_back_what_it_says() {
+    let shop = OpenShop::open().await;
+    let buyer = shop.visitor().await;
+    buyer.register_device("phone").await;
+    let order = buyer.buy(&[("mug", 2)]).await;
+    shop.deliver_events().await;
+    let refund = async |more: &[&str]| {
+        let command = ["refund", &order.id, "--reason", "고객 변심", "--by", "사장님"];
+        run(&shop, &[command.as_slice(), more].concat()).await
+    };
+    let (code, said) = refund(&["--dry-run"]).await;
+    assert!(code == Some(0) && said.contains("₩30,000") && said.contains("Nothing was done"), "{said}");
+    assert_eq!(shop.count("SELECT count(*) FROM refunds").await, 0);
+
+    let (code, said) = refund(&["--amount", "5000"]).await;
+    assert!(code == Some(0) && said.contains("₩5,000") && said.contains("went back"), "{said}");
+    assert_eq!((shop.sandbox.money_taken(&order.id), buyer.status(&order).await.as_str()), (25_000, "paid"));
+    let (code, said) = refund(&["--amount", "25001"]).await;
+    assert!(code == Some(2) && said.contains("between 1 won and"), "{said}");
+
+    assert_eq!(refund(&["--restock"]).await.0, Some(0));
+    shop.deliver_events().await;
+    assert_eq!((shop.sandbox.money_taken(&order.id), buyer.status(&order).await.as_str()), (0, "refunded"));
+    assert_eq!((shop.stock("mug").await, shop.sandbox.notifications("phone").len()), ((100, 0), 3));
+    let by = shop.operator().refunds(&order.id).await;
+    assert!(by.iter().all(|refund| refund["requestedBy"] == "사장님"), "{by:?}");
+    shop.verify().await;
+}
+
+#[tokio::test]
+async fn attention_names_what_waits_for_a_person() {
+    let shop = OpenShop::open().await;
+    let order = shop.visitor().await.buy(&[("mug", 1)]).await;
+    let (code, said) = run(&shop, &["attention"]).await;
+    assert!(code == Some(0) && said.contains("Nothing waits"), "{said}");
+    shop.spoil(Endpoint::Query, "lying-amount", 1);
+    assert_eq!(shop.operator().learn(&order.id, 1).await, Learned::Disputed);
+    let (code, said) = run(&shop, &["attention"]).await;
+    assert!(code == Some(1) && said.contains(&order.id), "{said}");
+    let (code, said) = run(&shop, &["attention", "--json"]).await;
+    let listed: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, listed["waiting"][0]["id"].as_str()), (Some(1), Some(order.id.as_str())));
+}
+
+#[tokio::test]
+async fn statement_compares_a_day_with_the_providers_list() {
+    let shop = OpenShop::open().await;
+    let buyer = shop.visitor().await;
+    let order = buyer.place_order(&[("mug", 1)]).await;
+    let payment = buyer.authenticate(&order).await;
+    buyer.confirm(&payment).await.expect(200);
+    let Day(yesterday) = Day::yesterday(Utc::now());
+    let today = (yesterday + TimeDelta::days(1)).to_string();
+    let (code, said) = run(&shop, &["statement", "--date", &today]).await;
+    assert!(code == Some(0) && said.contains("15,000 won") && said.contains("The two agree"), "{said}");
+    shop.operator().cancel_at_console(&payment.payment_key, 4_000).await;
+    let (code, said) = run(&shop, &["statement", "--date", &today]).await;
+    assert!(code == Some(1) && said.contains(&order.id) && said.contains("-4,000"), "{said}");
+}
