@@ -52,7 +52,7 @@ async fn attention_names_what_waits_for_a_person() {
     let (code, said) = run(&shop, &["attention"]).await;
     assert!(code == Some(0) && said.contains("Nothing waits"), "{said}");
     shop.spoil(Endpoint::Query, "lying-amount", 1);
-    assert_eq!(shop.operator().learn(&order.id, 1).await, Learned::Disputed);
+    assert_eq!(shop.learn(&order.id, 1).await, Learned::Disputed);
     let (code, said) = run(&shop, &["attention"]).await;
     assert!(code == Some(1) && said.contains(&order.id), "{said}");
     let (code, said) = run(&shop, &["attention", "--json"]).await;
