@@ -319,7 +319,11 @@ impl Shop {
     /// Insists that every invariant holds, also those of a shop at rest, and that the provider's book agrees.
     pub async fn verify(&self) {
         let books = self.acting_as(database::Role::Checker).await;
-        let violations = books::violations(&books, &self.sandbox, self.gateway.as_ref()).await.expect("the books");
+        let mut violations = books::violations(&books, &self.sandbox, self.gateway.as_ref()).await.expect("the books");
+        let taken =
+            || self.sandbox.all_notifications().iter().map(|one| one.data["eventId"].parse().unwrap()).collect();
+        let after = async || Ok::<Vec<_>, sqlx::Error>(taken());
+        violations.extend(database::verify::audit_phones(&books, &taken(), None, after).await.expect("the phones"));
         assert!(violations.is_empty(), "{violations:#?}");
     }
 

@@ -25,6 +25,7 @@ mod programs;
 mod pubsub;
 mod purchase;
 mod refunds;
+mod reliability;
 mod returns;
 mod reversals;
 mod roles;

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use database::{PoolSettings, Role, inbox, orders, outbox, webhook_inbox};
+use database::{PoolSettings, Role, customers, inbox, orders, outbox, webhook_inbox};
 use domain::PaymentGateway;
 use messaging::embedded::{Broker, BrokerSettings};
 use messaging::engine::Engine;
@@ -236,6 +236,7 @@ async fn prune(db: PgPool) -> sqlx::Result<()> {
     outbox::prune(&db, KEEP).await?;
     inbox::prune(&db, KEEP, PRUNE_AT_ONCE).await?;
     webhook_inbox::prune(&db, KEEP_WEBHOOKS, PRUNE_AT_ONCE).await?;
+    customers::prune_sessions(&db, PRUNE_AT_ONCE).await?;
     orders::prune_idempotency_keys(&db).await?;
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use database::verify::BookEntry;
+use domain::EventId;
 use serde::Deserialize;
 
 use crate::home::Home;
@@ -15,6 +16,8 @@ pub(crate) struct Provider {
     pub(crate) gateway: toss::Toss,
     /// The sandbox shows its whole book, which no real provider does.
     book: Option<Book>,
+    /// Where the sandbox shows its phones, if they are those that the shop sends to.
+    phones: Option<String>,
 }
 
 /// The sandbox's book.
@@ -30,6 +33,24 @@ struct Entry {
     payment_key: String,
     order_id: String,
     kept: i64,
+}
+
+/// The sandbox's phones.
+#[derive(Deserialize)]
+struct Phones {
+    notifications: Vec<Notification>,
+}
+
+#[derive(Deserialize)]
+struct Notification {
+    data: Data,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Data {
+    /// Somebody else may send to the sandbox's phones, too.
+    event_id: Option<EventId>,
 }
 
 impl Provider {
@@ -49,12 +70,22 @@ impl Provider {
                 })?),
                 None => None,
             };
-        Ok(Self { gateway: settings.gateway()?, book })
+        let phones = sandbox_of(&settings.toss_base_url).map(|sandbox| format!("{sandbox}/sandbox/phone"));
+        let elsewhere = |sandbox| variables.get("FCM_BASE_URL").is_some_and(|fcm| fcm != format!("{sandbox}/fcm"));
+        let elsewhere = sandbox_of(&settings.toss_base_url).is_some_and(elsewhere);
+        Ok(Self { gateway: settings.gateway()?, book, phones: phones.filter(|_| !elsewhere) })
     }
 
     /// A sandbox's memory ends with its process; the books it is compared with do not.
     pub(crate) fn remembers_since(&self) -> Option<DateTime<Utc>> {
         self.book.as_ref().map(|book| book.since)
+    }
+
+    /// The events of all notifications on the sandbox's phones, if it is one.
+    pub(crate) async fn notifications(&self) -> anyhow::Result<Option<Vec<EventId>>> {
+        let Some(phones) = &self.phones else { return Ok(None) };
+        let Phones { notifications } = client()?.get(phones).send().await?.error_for_status()?.json().await?;
+        Ok(Some(notifications.into_iter().filter_map(|one| one.data.event_id).collect()))
     }
 
     /// All payments that the sandbox knows, if it is one.
@@ -82,9 +113,12 @@ fn sandbox_of(toss: &str) -> Option<&str> {
     ["127.0.0.1:", "localhost:", "[::1]:"].iter().any(|it| host.starts_with(it)).then_some(sandbox)
 }
 
+fn client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()
+}
+
 async fn read_book(sandbox: &str) -> reqwest::Result<Book> {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
-    client.get(format!("{sandbox}/sandbox/book")).send().await?.error_for_status()?.json().await
+    client()?.get(format!("{sandbox}/sandbox/book")).send().await?.error_for_status()?.json().await
 }
 
 #[cfg(test)]

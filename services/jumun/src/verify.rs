@@ -68,11 +68,17 @@ async fn compare(
     provider: Provider,
     since: Option<DateTime<Utc>>,
     report: &mut Report,
-) -> sqlx::Result<()> {
+) -> anyhow::Result<()> {
     let audit = audit_provider(db, &provider.gateway, since.max(provider.remembers_since())).await?;
     report.checked.extend(verify::PROVIDER);
     report.violations.extend(audit.violations);
     report.money = Some(audit.money);
+    if let Some(before) = provider.notifications().await? {
+        let after = async || Ok::<_, anyhow::Error>(provider.notifications().await?.unwrap_or_default());
+        report.checked.extend(verify::PHONES);
+        let since = since.max(provider.remembers_since());
+        report.violations.extend(verify::audit_phones(db, &before, since, after).await?);
+    }
     if let Some(book) = provider.into_book() {
         report.checked.push(verify::BOOK);
         report.violations.extend(unknown_money(db, &book).await?);

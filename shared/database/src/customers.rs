@@ -1,7 +1,7 @@
 //! Customers and their sessions.
 
 use domain::CustomerId;
-use sqlx::PgExecutor;
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 /// SHA-256 of a session cookie.
@@ -67,4 +67,38 @@ pub async fn open_guests(db: impl PgExecutor<'_>, sessions: &[TokenHash]) -> sql
     .fetch_all(db)
     .await?;
     Ok(rows.into_iter().map(|row| Customer { id: row.id.into(), key: row.key }).collect())
+}
+
+/// Forgets sessions that ended more than a day ago, at most `limit` of them. Returns how many.
+pub async fn prune_sessions(db: &PgPool, limit: i64) -> sqlx::Result<u64> {
+    let pruned = sqlx::query!(
+        "
+        DELETE FROM sessions WHERE token_hash IN (
+            SELECT token_hash FROM sessions WHERE expires_at < now() - interval '1 day'
+            ORDER BY expires_at LIMIT $1)
+        ",
+        limit
+    )
+    .execute(db)
+    .await?;
+    Ok(pruned.rows_affected())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_sessions_that_ended_are_forgotten() {
+        let db = postgres::fresh(&crate::MIGRATOR).await;
+        let hashes: Vec<TokenHash> = (0..9).map(|n| [n; 32]).collect();
+        open_guests(&db, &hashes).await.unwrap();
+        sqlx::query("UPDATE sessions SET expires_at = now() - get_byte(token_hash, 0) * interval '10 hours'")
+            .execute(&db)
+            .await
+            .unwrap();
+        assert_eq!(prune_sessions(&db, 4).await.unwrap(), 4);
+        assert_eq!(prune_sessions(&db, 4).await.unwrap(), 2, "ended less than a day ago");
+        assert_eq!(prune_sessions(&db, 4).await.unwrap(), 0);
+    }
 }

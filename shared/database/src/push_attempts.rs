@@ -283,31 +283,5 @@ pub async fn record(db: impl PgExecutor<'_>, results: &[Recorded]) -> sqlx::Resu
     .await
 }
 
-/// Attempts that tell a buyer of money that never came, or of an order that does not exist.
-pub async fn unearned(db: &PgPool) -> sqlx::Result<Vec<(EventId, DeviceId)>> {
-    sqlx::query!(
-        r#"
-        SELECT a.event_id, a.device_id
-        FROM push_attempts a
-        LEFT JOIN orders o ON o.id = a.order_id
-        LEFT JOIN outbox e ON e.id = a.event_id
-        WHERE o.id IS NULL OR (e.type = 'checkout-success' AND o.paid_at IS NULL)
-        "#
-    )
-    .map(|row| (row.event_id.into(), row.device_id.into()))
-    .fetch_all(db)
-    .await
-}
-
-/// How many attempts were planned longer ago than this and are not settled.
-pub async fn overdue(db: &PgPool, older_than: Duration) -> sqlx::Result<i64> {
-    sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM push_attempts WHERE due_at IS NOT NULL AND at < now() - make_interval(secs => $1)"#,
-        older_than.as_secs_f64()
-    )
-    .fetch_one(db)
-    .await
-}
-
 #[cfg(test)]
 mod tests;

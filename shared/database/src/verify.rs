@@ -6,7 +6,9 @@
 mod always;
 mod drained;
 mod money_back;
+mod phones;
 mod provider;
+mod told;
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
 
+pub use phones::{PHONES, audit_phones};
 pub use provider::{BOOK, BookEntry, Money, PROVIDER, ProviderAudit, audit_provider, unknown_money};
 
 /// Outbox and inbox rows are evidence for at least this long: nothing younger may be pruned.
@@ -80,8 +83,9 @@ impl Violation {
 
 /// What is true at every moment.
 pub fn always() -> &'static [Invariant] {
-    static ALWAYS: LazyLock<Vec<Invariant>> =
-        LazyLock::new(|| [always::INVARIANTS.as_slice(), money_back::INVARIANTS.as_slice()].concat());
+    static ALWAYS: LazyLock<Vec<Invariant>> = LazyLock::new(|| {
+        [always::INVARIANTS.as_slice(), money_back::INVARIANTS.as_slice(), told::INVARIANTS.as_slice()].concat()
+    });
     &ALWAYS
 }
 

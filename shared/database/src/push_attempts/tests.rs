@@ -149,10 +149,8 @@ async fn a_retry_waits() {
     assert!(record_one(&db, leased[0].lease, Next::Retry { after: MINUTE }, false).await);
     assert!(lease(&db, 1, MINUTE).await.unwrap().is_empty());
     assert_eq!(status(&row(&db, phone).await), ("pending", 1, 1));
-    assert_eq!(overdue(&db, MINUTE).await.unwrap(), 0);
     execute(&db, "UPDATE push_attempts SET due_at = due_at - interval '1 minute', at = at - interval '2 minutes'")
         .await;
-    assert_eq!(overdue(&db, MINUTE).await.unwrap(), 1);
     let again = lease(&db, 1, MINUTE).await.unwrap();
     assert!(again[0].age >= 2 * MINUTE);
     assert!(record_one(&db, again[0].lease, Next::Retry { after: Duration::ZERO }, true).await);
@@ -189,16 +187,4 @@ async fn a_device_that_changed_hands_is_not_told() {
     for device in [moved, deleted] {
         assert_eq!(status(&row(&db, device).await), ("gone", 0, 0));
     }
-}
-
-#[tokio::test]
-async fn a_notification_of_money_that_never_came_is_found() {
-    let db = postgres::fresh_with(&crate::MIGRATOR, include_str!("../../fixtures/shop.sql")).await;
-    let buyer = customer(&db).await;
-    let phone = device(&db, buyer, "phone").await;
-    let notice = paid(&db, buyer).await;
-    plan_one(&db, &notice).await;
-    assert!(unearned(&db).await.unwrap().is_empty());
-    execute(&db, "UPDATE orders SET status = 'confirming', paid_at = NULL").await;
-    assert_eq!(unearned(&db).await.unwrap(), [(notice.event, phone)]);
 }

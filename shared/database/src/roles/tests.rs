@@ -11,11 +11,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use chrono::Utc;
+use domain::OrderId;
 use sqlx::{AssertSqlSafe, PgPool};
 
 use super::Role;
-use crate::{PoolSettings, connect};
+use crate::{PoolSettings, connect, verify};
 
 async fn as_role(url: &str, role: Role) -> PgPool {
     let settings = PoolSettings {
@@ -157,6 +160,30 @@ async fn each_program_may_do_its_work_and_no_more() {
             assert!(own.is_err(), "{} changes the schema", role.name());
         }
     }
+}
+
+/// The steps of loops and commands that no purchase takes.
+#[tokio::test]
+async fn what_is_done_now_and_then_is_granted_too() {
+    let (_owner, url) = postgres::fresh_url(&crate::MIGRATOR).await;
+    let (db, age) = (as_role(&url, Role::Checkout).await, Duration::from_hours(1));
+    crate::outbox::prune(&db, age).await.unwrap();
+    crate::inbox::prune(&db, age, 1).await.unwrap();
+    crate::webhook_inbox::prune(&db, age, 1).await.unwrap();
+    crate::customers::prune_sessions(&db, 1).await.unwrap();
+    crate::orders::prune_idempotency_keys(&db).await.unwrap();
+    crate::orders::expire(&db).await.unwrap();
+    crate::watchdog::look(&db, age, &[], 1).await.unwrap();
+    crate::statements::claim(&db, 0).await.unwrap().unwrap();
+
+    let db = as_role(&url, Role::Checker).await;
+    let invariants = || verify::always().iter().chain(verify::drained());
+    verify::check(&db, invariants(), &[]).await.unwrap();
+    verify::check_since(&db, invariants(), &[], Utc::now()).await.unwrap();
+    verify::unknown_money(&db, &[]).await.unwrap();
+    verify::audit_phones(&db, &[], None, async || Ok::<_, sqlx::Error>(Vec::new())).await.unwrap();
+    crate::timeline::read(&db, OrderId::new(), &[]).await.unwrap();
+    crate::attention::list(&db).await.unwrap();
 }
 
 /// Who a person is, what opens a door, and where money would go.

@@ -149,3 +149,19 @@ async fn two_hundred_orders_of_one_product_are_one_batch() {
     assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Done));
     assert_eq!(shelf(&db, mug).await, (0, 0, 200));
 }
+
+#[tokio::test]
+async fn orders_of_the_same_products_in_any_order_do_not_deadlock() {
+    let db = postgres::fresh_with(&crate::MIGRATOR, include_str!("../../fixtures/shop.sql")).await;
+    let mut products = [product(&db, 60).await, product(&db, 60).await, product(&db, 60).await];
+    let mut events = Vec::new();
+    for n in 0..60 {
+        products.rotate_left(1);
+        products.swap(0, n % 3);
+        events.push(paid(&db, &products.map(|product| (product, 1))).await);
+    }
+    // A deadlock would be one of these statements' error.
+    let sold = try_join_all(events.iter().map(|event| sell_one(&db, *event))).await.unwrap();
+    assert!(sold.iter().all(|outcome| *outcome == Outcome::Done));
+    assert_eq!(shelf(&db, products[0]).await, (0, 0, 60));
+}

@@ -1,4 +1,5 @@
 mod money_back;
+mod phones;
 mod provider;
 mod shop;
 
@@ -130,10 +131,22 @@ const CORRUPTIONS: &[(&[&str], &str)] = &[
     (&["order_state", "order_steps"], "DELETE FROM order_log WHERE to_status = 'confirming'"),
     (&["order_state"], "INSERT INTO order_log (order_id, from_status, to_status, cause) VALUES (gen_random_uuid(), 'pending', 'expired', 'overdue')"),
     (
-        &["order_steps"],
+        &["order_steps", "told_paid"],
         "INSERT INTO order_log (order_id, from_status, to_status, cause)
         SELECT order_id, 'paid', step, 'test' FROM order_log, unnest(ARRAY['pending', 'paid']) AS step WHERE to_status = 'paid'",
     ),
+    // Buyers were told what was not so.
+    (
+        &["told_placed"],
+        "ALTER TABLE idempotency_keys DROP CONSTRAINT idempotency_keys_order_id_fkey;
+        UPDATE idempotency_keys SET order_id = gen_random_uuid() WHERE key = '0'",
+    ),
+    (&["told_placed"], "UPDATE orders SET created_at = created_at + interval '1 hour' WHERE status = 'pending'"),
+    (
+        &["told_paid"],
+        "UPDATE order_log l SET payment_id = p.id FROM payments p WHERE l.to_status = 'paid' AND p.status = 'confirming'",
+    ),
+    (&["told_declined"], "UPDATE order_log SET payment_id = NULL WHERE from_status = 'confirming' AND to_status = 'pending'"),
     // The announcement got lost.
     (&["paid_announced", "push_explained", "events_known"], "DELETE FROM outbox WHERE type = 'checkout-success'"),
     (&["decline_announced", "push_explained", "events_known"], "DELETE FROM outbox WHERE type = 'checkout-failed'"),
