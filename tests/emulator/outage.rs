@@ -34,8 +34,8 @@ pub(crate) struct Arguments {
     concurrency: usize,
 }
 
-/// How long anything may take to begin.
-const PATIENCE: Duration = Duration::from_mins(5);
+/// How long the shop may take to open.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What the shop is told. Its limits are for strangers; the watchdog comes sooner than in ten minutes, and later than the
 /// emulator, two pushes at a time, takes for what is not lost.
@@ -76,7 +76,11 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut load = load.args(["--rate", &arguments.rate.to_string()]).kill_on_drop(true).spawn()?;
     for kill in 1..=arguments.kills {
         let share = arguments.orders * kill / (arguments.kills + 1);
-        wait(&db, "SELECT count(*) FROM orders WHERE status = 'paid'", share).await?;
+        let least = i64::try_from(share)?;
+        while count(&db, "SELECT count(*) FROM orders WHERE status = 'paid'").await? < least {
+            ensure!(load.try_wait()?.is_none(), "the load ended too soon; the shop's log: {}", tail(&folder.0));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         emulator.kill().await;
         let forgotten = count(
             &db,
@@ -122,15 +126,6 @@ fn tail(folder: &Path) -> String {
     let log = fs::read_to_string(folder.join("up.log")).unwrap_or_default();
     let lines: Vec<_> = log.lines().collect();
     lines[lines.len().saturating_sub(20)..].join("\n")
-}
-
-async fn wait(db: &PgPool, sql: &'static str, least: usize) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    while count(db, sql).await? < i64::try_from(least)? {
-        ensure!(Instant::now() < deadline, "waited in vain for {least} of: {sql}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    Ok(())
 }
 
 async fn count(db: &PgPool, sql: &'static str) -> sqlx::Result<i64> {

@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use harness::{Emulator, OpenShop, Trouble};
+use jumun::Topology;
+use messaging::engine::Engine;
 use messaging::google::Access;
 use messaging::topology::Worker;
 use pubsub_setup::{Change, Setup, Wanted};
+use tokio_util::sync::CancellationToken;
 
 async fn setup(emulator: &Emulator, project: &str, stock: &str) -> Setup {
     let wanted = Wanted {
@@ -45,6 +48,35 @@ async fn setting_up_twice_changes_nothing_and_a_new_endpoint_one_thing() {
     moved.apply(&changes).await.unwrap();
     assert!(moved.survey().await.unwrap().is_empty());
     assert_eq!(first.survey().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn jumun_up_sets_an_emulator_up_and_again_when_it_has_forgotten() {
+    let Some(emulator) = Emulator::of_its_own().await else { return };
+    let workers = HashMap::from(Worker::ALL.map(|worker| (worker, "http://127.0.0.1:9".to_owned())));
+    let access = |emulator| Access { project: "up".to_owned(), emulator };
+    for engine in [Engine::Embedded, Engine::Google(access(None))] {
+        assert!(Topology::set_up(&engine, workers.clone()).await.unwrap().is_none(), "{engine:?} is not its business");
+    }
+    let nobody = Engine::Google(access(Some("127.0.0.1:9".to_owned())));
+    let refused = Topology::set_up(&nobody, workers.clone()).await.err().unwrap();
+    assert!(refused.to_string().contains("does it run at 127.0.0.1:9?"), "{refused}");
+
+    let engine = Engine::Google(access(Some(emulator.host())));
+    let topology = Topology::set_up(&engine, workers).await.unwrap().unwrap();
+    let wanted = setup(&emulator, "up", "http://127.0.0.1:9").await;
+    assert!(wanted.survey().await.unwrap().is_empty());
+    let stop = CancellationToken::new();
+    let keeper = tokio::spawn(topology.keep(stop.clone()));
+    emulator.kill().await;
+    emulator.restart().await;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !wanted.survey().await.unwrap().is_empty() {
+        assert!(Instant::now() < deadline, "nobody set it up again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stop.cancel();
+    keeper.await.unwrap();
 }
 
 #[tokio::test]

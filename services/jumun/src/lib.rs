@@ -19,3 +19,4 @@ mod variables;
 mod verify;
 
 pub use command::{documented, main};
+pub use up::Topology;

@@ -12,6 +12,7 @@ use crate::output::{column, say};
 use crate::variables::Variables;
 
 pub(crate) use shop::{Settings, Shop};
+pub use topology::Topology;
 
 /// The command: opens the shop, says where it is, and closes it on Ctrl-C.
 pub(crate) async fn up(variables: Variables, home: &Home) -> anyhow::Result<()> {

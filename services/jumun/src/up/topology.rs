@@ -14,12 +14,15 @@ use tracing::warn;
 /// How often the emulator is looked at: as long an emulator that was restarted takes no events.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// What is kept set up on the emulator.
-pub(super) struct Topology(Setup);
+/// What `jumun up` keeps set up on the emulator.
+pub struct Topology(Setup);
 
 impl Topology {
     /// Sets topics and subscriptions up, if the shop is on the emulator. On the real service only `jumun-pubsub-setup` does.
-    pub(super) async fn set_up(engine: &Engine, workers: HashMap<Worker, String>) -> anyhow::Result<Option<Self>> {
+    ///
+    /// # Errors
+    /// When the emulator does not answer.
+    pub async fn set_up(engine: &Engine, workers: HashMap<Worker, String>) -> anyhow::Result<Option<Self>> {
         let Engine::Google(access @ Access { emulator: Some(host), .. }) = engine else { return Ok(None) };
         let wanted = Wanted { access: access.clone(), workers, service_account: None, policy: None };
         let topology = Self(Setup::new(wanted).await?);
@@ -30,7 +33,7 @@ impl Topology {
     }
 
     /// Sets up again what is missing, until `shutdown`.
-    pub(super) async fn keep(self, shutdown: CancellationToken) {
+    pub async fn keep(self, shutdown: CancellationToken) {
         let look = async {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
