@@ -26,19 +26,19 @@ pub(crate) struct Arguments {
     /// How long it stays away, in seconds.
     #[arg(long, default_value_t = 5)]
     down: u64,
-    /// Purchases a second, at most.
-    #[arg(long, default_value_t = 100)]
-    rate: u64,
     /// How many buyers at once.
     #[arg(long, default_value_t = 32)]
     concurrency: usize,
 }
 
+/// So many purchases begin together, and are delivered before the next do: a payment window is open for ten minutes, and
+/// what the emulator's two pushes at a time leave behind for longer than the watchdog waits would be published again.
+const WAVE: usize = 500;
+
 /// How long the shop may take to open.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// What the shop is told. Its limits are for strangers; the watchdog comes sooner than in ten minutes, and later than the
-/// emulator, two pushes at a time, takes for what is not lost.
+/// What the shop is told. Its limits are for strangers; the watchdog comes sooner than in ten minutes.
 const SETTINGS: [(&str, &str); 9] = [
     ("JUMUN_MESSAGING", "pubsub"),
     ("PUBSUB_PROJECT_ID", "outage"),
@@ -66,38 +66,31 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let address = |name: &str| addresses[name].as_str().context("an address");
     let db = PgPool::connect(address("database")?).await?;
 
-    let begun = Instant::now();
-    let mut load = Command::new(sibling("load")?);
-    load.args(["--shop", address("shop")?, "--sandbox", address("sandbox")?, "--database", address("database")?]);
-    for (option, value) in [("--orders", arguments.orders), ("--concurrency", arguments.concurrency), ("--devices", 1)]
-    {
-        load.args([option, &value.to_string()]);
-    }
-    let mut load = load.args(["--rate", &arguments.rate.to_string()]).kill_on_drop(true).spawn()?;
-    for kill in 1..=arguments.kills {
-        let share = arguments.orders * kill / (arguments.kills + 1);
-        let least = i64::try_from(share)?;
-        while count(&db, "SELECT count(*) FROM orders WHERE status = 'paid'").await? < least {
-            ensure!(load.try_wait()?.is_none(), "the load ended too soon; the shop's log: {}", tail(&folder.0));
-            tokio::time::sleep(Duration::from_millis(100)).await;
+    let load = |orders: usize| -> anyhow::Result<Child> {
+        let mut load = Command::new(sibling("load")?);
+        load.args(["--shop", address("shop")?, "--sandbox", address("sandbox")?, "--database", address("database")?]);
+        for (option, value) in [("--orders", orders), ("--concurrency", arguments.concurrency), ("--devices", 1)] {
+            load.args([option, &value.to_string()]);
         }
-        emulator.kill().await;
-        let forgotten = count(
-            &db,
-            "SELECT count(*) FROM outbox WHERE published_at IS NOT NULL
-             AND NOT EXISTS (SELECT FROM inbox WHERE event_id = outbox.id AND consumer = 'checkout-stock')",
-        );
-        let forgotten = forgotten.await?;
-        tokio::time::sleep(Duration::from_secs(arguments.down)).await;
-        let waiting = count(&db, "SELECT count(*) FROM outbox WHERE published_at IS NULL").await?;
-        emulator.restart().await;
-        say(&format!(
-            "killed with {share} paid: it had taken {forgotten} events that the stock worker has not seen; {} s later {waiting} \
-             wait in the outbox; it is back, empty",
-            arguments.down
-        ));
+        Ok(load.stdout(Stdio::null()).kill_on_drop(true).spawn()?)
+    };
+
+    let begun = Instant::now();
+    let waves = arguments.orders.div_ceil(WAVE);
+    let fatal: Vec<usize> = (1..=arguments.kills).map(|kill| waves * kill / (arguments.kills + 1)).collect();
+    for wave in 0..waves {
+        let orders = WAVE.min(arguments.orders - wave * WAVE);
+        let mut load = load(orders)?;
+        for _ in fatal.iter().filter(|it| **it == wave) {
+            let paid = i64::try_from(wave * WAVE + orders / 2)?;
+            while count(&db, "SELECT count(*) FROM orders WHERE status = 'paid'").await? < paid {
+                ensure!(load.try_wait()?.is_none(), "the load ended too soon; the shop's log: {}", tail(&folder.0));
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            kill(&emulator, &db, Duration::from_secs(arguments.down)).await?;
+        }
+        ensure!(load.wait().await?.success(), "not everything was delivered; the shop's log: {}", tail(&folder.0));
     }
-    ensure!(load.wait().await?.success(), "not everything was delivered; the shop's log: {}", tail(&folder.0));
     say(&format!("all sold and delivered {:.0} s after the first visit", begun.elapsed().as_secs_f64()));
 
     let verified = jumun(&["verify", "--drained"])?.stderr(Stdio::inherit()).status().await?;
@@ -107,6 +100,24 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     ensure!(shop.wait().await?.success(), "the shop did not close: {}", tail(&folder.0));
     Ok(if verified.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Kills the emulator, and starts it again, empty, at the same address.
+async fn kill(emulator: &Emulator, db: &PgPool, down: Duration) -> anyhow::Result<()> {
+    emulator.kill().await;
+    let forgotten = "SELECT count(*) FROM outbox WHERE published_at IS NOT NULL
+        AND NOT EXISTS (SELECT FROM inbox WHERE event_id = outbox.id AND consumer = 'checkout-stock')";
+    let forgotten = count(db, forgotten).await?;
+    let paid = count(db, "SELECT count(*) FROM orders WHERE status = 'paid'").await?;
+    tokio::time::sleep(down).await;
+    let waiting = count(db, "SELECT count(*) FROM outbox WHERE published_at IS NULL").await?;
+    emulator.restart().await;
+    say(&format!(
+        "killed with {paid} paid: it had taken {forgotten} events that the stock worker has not seen, and forgot them; \
+         {waiting} more wait in the outbox {} s later, when it is back, empty",
+        down.as_secs()
+    ));
+    Ok(())
 }
 
 /// Where the shop is, as soon as it says so.

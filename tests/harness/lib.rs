@@ -106,7 +106,7 @@ const IMPATIENT: Policy = Policy {
 };
 
 /// How long anything may take before a test gives up on it.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 impl OpenShop {
     /// Opens a shop with the usual [`CATALOGUE`], on the embedded engine.
