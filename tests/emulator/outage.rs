@@ -69,7 +69,10 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let load = |orders: usize| -> anyhow::Result<Child> {
         let mut load = Command::new(sibling("load")?);
         load.args(["--shop", address("shop")?, "--sandbox", address("sandbox")?, "--database", address("database")?]);
-        for (option, value) in [("--orders", orders), ("--concurrency", arguments.concurrency), ("--devices", 1)] {
+        let concurrency = arguments.concurrency;
+        for (option, value) in
+            [("--orders", orders), ("--concurrency", concurrency), ("--products", 20), ("--devices", 1)]
+        {
             load.args([option, &value.to_string()]);
         }
         Ok(load.stdout(Stdio::null()).kill_on_drop(true).spawn()?)
