@@ -15,6 +15,8 @@ const LEAST_WATCHDOG_AGE: Duration = Duration::from_secs(10);
 
 /// Where Toss really is.
 const TOSS_API: &str = "https://api.tosspayments.com";
+/// Where its half of the browser comes from.
+const TOSS_SCRIPTS: &str = "https://js.tosspayments.com/";
 
 /// What the checkout API is told by its environment.
 #[derive(Debug, Clone)]
@@ -251,6 +253,9 @@ impl Settings {
         if live && !self.is_toss_real() {
             env.refuse("TOSS_BASE_URL", format_args!("a live key is only ever sent to {TOSS_API}"));
         }
+        if live && !self.toss_sdk_url.starts_with(TOSS_SCRIPTS) {
+            env.refuse("TOSS_SDK_URL", format_args!("real money is only ever asked for by {TOSS_SCRIPTS}…"));
+        }
         if live && !self.public_url.starts_with("https://") {
             env.refuse("PUBLIC_URL", "a shop that takes real money is reached by https");
         }
@@ -285,6 +290,7 @@ mod tests {
     fn a_half_live_set_up_is_refused() {
         let live = [("TOSS_SECRET_KEY", "live_gsk_x"), ("TOSS_CLIENT_KEY", "live_gck_x")];
         assert!(refusals(&live).contains("TOSS_BASE_URL"));
+        assert!(refusals(&live).contains("TOSS_SDK_URL"));
         assert!(refusals(&live[..1]).contains("TOSS_CLIENT_KEY"));
         let whole = [
             live[0],
@@ -306,6 +312,7 @@ mod tests {
             ("TOSS_SECRET_KEY", "live_gsk_x"),
             ("TOSS_CLIENT_KEY", "live_gck_x"),
             ("TOSS_BASE_URL", TOSS_API),
+            ("TOSS_SDK_URL", "https://js.tosspayments.com/v2/standard"),
             ("PUBLIC_URL", "https://shop.example"),
         ];
         let live = |more: &[(&'static str, &'static str)]| refusals(&[live.as_slice(), more].concat());

@@ -9,10 +9,10 @@ use http::StatusCode;
 use serde::Deserialize;
 use service::{ApiQuery, Problem};
 
-use super::ask;
+use super::ask::{self, Asked};
 use super::frame::Frame;
 use super::notice::Notice;
-use super::standing::{Next, Standing};
+use super::standing::{Mood, Next, Standing};
 use super::success::CameBackPage;
 use crate::app::App;
 use crate::checkout::Outcome;
@@ -69,8 +69,8 @@ impl Reason {
         }
     }
 
-    const fn texts(self) -> (&'static str, &'static str) {
-        match self {
+    const fn word(self) -> Word {
+        let (title, text) = match self {
             Self::Declined => ("declined", "refused-other"),
             Self::SoldOut => ("sold-out-late", "sold-out-late-text"),
             Self::Expired => ("overdue", "overdue-text"),
@@ -79,8 +79,17 @@ impl Reason {
             Self::WrongState => ("wrong-state", "wrong-state-text"),
             Self::GivenBack => ("given-back", "given-back-text"),
             Self::Failed => ("failed", "failed-text"),
-        }
+        };
+        Word { mood: Mood::Bad, title, text }
     }
+}
+
+/// What is told first about an order that can still be paid, and all that is told without an order to show.
+#[derive(Clone, Copy)]
+struct Word {
+    mood: Mood,
+    title: &'static str,
+    text: &'static str,
 }
 
 #[derive(Deserialize)]
@@ -101,9 +110,12 @@ async fn failure(
     ApiQuery(query): ApiQuery<FailureQuery>,
 ) -> Result<Response, Problem> {
     let reason = query.reason.unwrap_or(Reason::Failed);
-    // Why it was declined is on record, and the order's own page tells it.
-    let texts = if reason == Reason::Declined { None } else { Some(reason.texts()) };
-    told(&app, &frame, &visitor, &back, query.order_id.as_deref(), texts, reason.texts()).await
+    let Some(asked) = asked(&app, &visitor, &back, query.order_id.as_deref()).await? else {
+        return Ok(alone(&frame, reason.word()));
+    };
+    // Why it was declined is on record.
+    let word = (reason != Reason::Declined).then(|| reason.word());
+    Ok(told(&frame, asked, word))
 }
 
 /// Toss's `failUrl`, with what Toss adds to it.
@@ -123,38 +135,61 @@ async fn given_up(
     back: CameBack,
     ApiQuery(query): ApiQuery<GivenUpQuery>,
 ) -> Result<Response, Problem> {
-    let texts = match query.code.as_deref() {
-        Some("PAY_PROCESS_ABORTED") => ("aborted", "aborted-text"),
-        Some("REJECT_CARD_COMPANY") => ("declined", "refused-company"),
-        _ => ("given-up", "given-up-text"),
+    let (mood, title, text) = match query.code.as_deref() {
+        Some("PAY_PROCESS_ABORTED") => (Mood::Bad, "aborted", "aborted-text"),
+        Some("REJECT_CARD_COMPANY") => (Mood::Bad, "declined", "refused-company"),
+        _ => (Mood::Calm, "given-up", "given-up-text"),
     };
-    told(&app, &frame, &visitor, &back, query.order.as_deref(), Some(texts), texts).await
+    let word = Word { mood, title, text };
+    Ok(match asked(&app, &visitor, &back, query.order.as_deref()).await? {
+        Some(asked) => told(&frame, asked, Some(word)),
+        None => alone(&frame, word),
+    })
 }
 
-/// Shows how the order stands, with `texts` first if it can still be paid; without an order to show, `otherwise`.
-async fn told(
-    app: &App,
-    frame: &Frame,
-    visitor: &Visitor,
-    back: &CameBack,
-    order: Option<&str>,
-    texts: Option<(&'static str, &'static str)>,
-    otherwise: (&'static str, &'static str),
-) -> Result<Response, Problem> {
-    let order = order.and_then(|id| id.parse::<ProviderOrderId>().ok());
-    let asked = match order {
-        Some(id) => ask::known(app, visitor, back, id.order).await?,
-        None => None,
-    };
-    let Some(asked) = asked else { return Ok(Notice::new(frame, otherwise.0, otherwise.1).page(StatusCode::OK)) };
+async fn asked(app: &App, visitor: &Visitor, back: &CameBack, order: Option<&str>) -> Result<Option<Asked>, Problem> {
+    match order.and_then(|id| id.parse::<ProviderOrderId>().ok()) {
+        Some(id) => ask::known(app, visitor, back, id.order).await,
+        None => Ok(None),
+    }
+}
+
+fn alone(frame: &Frame, word: Word) -> Response {
+    Notice::new(frame, word.title, word.text).page(StatusCode::OK)
+}
+
+/// Shows how the order stands, with that word first if it can still be paid.
+fn told(frame: &Frame, asked: Asked, word: Option<Word>) -> Response {
     let standing = Standing::of(frame, &asked.found);
     if standing.next != Next::Pay {
         // Whoever presses "back" after paying is not told that it did not work.
-        return Ok(Redirect::to(&format!("/checkout/success?orderId={}", standing.order)).into_response());
+        return Redirect::to(&format!("/checkout/success?orderId={}", standing.order)).into_response();
     }
-    let standing = match texts {
-        Some((title, text)) => standing.told(frame.say(title), frame.say(text)),
+    let standing = match word {
+        Some(word) => standing.told(word.mood, frame.say(word.title), frame.say(word.text)),
         None => standing,
     };
-    Ok(CameBackPage::new(frame, asked, standing).page())
+    CameBackPage::new(frame, asked, standing).page()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::Language;
+
+    #[test]
+    fn every_reason_has_a_name_and_words() {
+        for name in ["declined", "sold-out", "expired", "mismatch", "not-found", "wrong-state", "given-back", "failed"]
+        {
+            let reason: Reason = serde_json::from_value(name.into()).unwrap();
+            assert_eq!(reason.name(), name);
+            for (language, key) in
+                Language::ALL.into_iter().flat_map(|it| [(it, reason.word().title), (it, reason.word().text)])
+            {
+                assert_ne!(language.say(key).to_string(), key);
+            }
+        }
+        let forged: Reason = serde_json::from_value("<script>".into()).unwrap();
+        assert_eq!(forged.name(), "failed");
+    }
 }

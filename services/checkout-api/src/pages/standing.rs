@@ -23,11 +23,13 @@ pub(super) struct Standing {
     pub(super) next: Next,
 }
 
-/// Which of the three colors it is told in.
+/// Which of the colors it is told in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mood {
     Good,
     Wait,
+    /// Nothing is wrong: it is what the buyer wanted, or nobody's doing.
+    Calm,
     Bad,
 }
 
@@ -36,6 +38,7 @@ impl Mood {
         match self {
             Self::Good => "good",
             Self::Wait => "wait",
+            Self::Calm => "calm",
             Self::Bad => "bad",
         }
     }
@@ -74,13 +77,13 @@ impl Standing {
             OrderState::Pending | OrderState::Expired | OrderState::Canceled if status == Some("excess") => {
                 (Mood::Wait, say("given-back", "given-back-text"), again)
             }
-            OrderState::Pending if found.overdue => (Mood::Bad, say("overdue", "overdue-text"), again),
+            OrderState::Pending if found.overdue => (Mood::Calm, say("overdue", "overdue-text"), again),
             OrderState::Pending => {
                 if let Some(decline) = payment.and_then(|payment| payment.decline.as_ref()) {
                     (Mood::Bad, say("declined", provider::refusal(&decline.code)), Next::Pay)
                 } else {
                     let until = frame.say("unpaid-text").with("until", frame.moment(found.expires_at).to_string());
-                    (Mood::Wait, (frame.say("unpaid"), until), Next::Pay)
+                    (Mood::Calm, (frame.say("unpaid"), until), Next::Pay)
                 }
             }
             OrderState::Confirming { .. } => (Mood::Wait, say("checking", "checking-text"), Next::Wait),
@@ -96,11 +99,11 @@ impl Standing {
             OrderState::Paid { .. } => (Mood::Good, say("paid", "paid-text"), Next::Shop),
             OrderState::Refunding { .. } => (Mood::Wait, say("refunding", "refunding-text"), Next::Wait),
             OrderState::Refunded { .. } => (Mood::Good, say("refunded", "refunded-text"), Next::Shop),
-            OrderState::Expired => (Mood::Bad, say("overdue", "overdue-text"), again),
+            OrderState::Expired => (Mood::Calm, say("overdue", "overdue-text"), again),
             OrderState::Canceled if payment.is_some_and(|payment| payment.deposit.is_some()) => {
                 (Mood::Bad, say("deposit-over", "deposit-over-text"), again)
             }
-            OrderState::Canceled => (Mood::Bad, say("canceled", "canceled-text"), again),
+            OrderState::Canceled => (Mood::Calm, say("canceled", "canceled-text"), again),
         };
         let watch = match found.order.state {
             OrderState::Confirming { .. } => Some(2),
@@ -127,7 +130,7 @@ impl Standing {
     }
 
     /// The same, with something else said first: what has just happened to a buyer who can still pay.
-    pub(super) fn told(self, title: Text, text: Text) -> Self {
-        Self { title, text, mood: Mood::Bad, ..self }
+    pub(super) fn told(self, mood: Mood, title: Text, text: Text) -> Self {
+        Self { mood, title, text, ..self }
     }
 }

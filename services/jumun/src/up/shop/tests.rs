@@ -198,6 +198,7 @@ fn nobody_takes_real_money_and_believes_anybody() {
         ("TOSS_SECRET_KEY", "live_gsk_x"),
         ("TOSS_CLIENT_KEY", "live_gck_x"),
         ("TOSS_BASE_URL", "https://api.tosspayments.com"),
+        ("TOSS_SDK_URL", "https://js.tosspayments.com/v2/standard"),
         ("PUBLIC_URL", "https://shop.example"),
         ("PUSH_KEY", "a key that is long enough to sign with"),
     ];
