@@ -99,6 +99,11 @@ impl Buyer {
         Self { url: url.to_owned(), ..self }
     }
 
+    /// The browser itself, for requests to whole addresses.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     pub(crate) fn address(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }
@@ -258,11 +263,38 @@ impl Buyer {
         self.post("/api/messaging-tokens", &json!({"token": token})).await.expect(204);
     }
 
+    /// Signs in at the shop's provider as one of its people, and returns where the shop sends the buyer then.
+    pub async fn sign_in(&self, person: &str, return_to: &str) -> String {
+        let back = self.leave_to_sign_in(person, return_to).await;
+        let response = self.client.get(back).send().await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::SEE_OTHER);
+        location(&response)
+    }
+
+    /// Goes to the shop's provider and says who it is there. Returns the address that the browser is sent back to.
+    pub async fn leave_to_sign_in(&self, person: &str, return_to: &str) -> String {
+        let leaving = self.client.get(self.address("/sign-in")).query(&[("return", return_to)]);
+        let leaving = leaving.send().await.expect("an answer");
+        assert_eq!(leaving.status(), StatusCode::SEE_OTHER);
+        let choice = self.client.post(location(&leaving)).form(&[("person", person)]);
+        location(&choice.send().await.expect("an answer"))
+    }
+
+    /// Presses the button that signs out, on a page of the shop's.
+    pub async fn sign_out(&self, device: &str) -> Response {
+        let form = self.client.post(self.address("/sign-out")).header("origin", &self.url);
+        form.form(&[("device", device)]).send().await.expect("an answer")
+    }
+
     /// The order's status, as its owner sees it.
     pub async fn status(&self, order: &Placed) -> String {
         let body = self.read(&format!("/api/orders/{}", order.id)).await.expect(200);
         body["status"].as_str().expect("a status").to_owned()
     }
+}
+
+fn location(response: &Response) -> String {
+    response.headers()[LOCATION].to_str().expect("an address").to_owned()
 }
 
 impl From<Value> for Placed {

@@ -54,6 +54,7 @@ impl Addresses {
     /// The environment of a storefront that is to be reached at `url`.
     pub fn storefront(&self, url: &str) -> Vec<(&'static str, String)> {
         let [stock, push, letters] = self.workers.clone();
+        let provider = sandbox::Settings::default();
         let mut environment = vec![
             ("PUBLIC_URL", url.to_owned()),
             ("CHECKOUT_BIND", address(url).to_owned()),
@@ -64,6 +65,9 @@ impl Addresses {
             ("PUSH_WORKER_URL", push),
             ("DEAD_LETTER_WORKER_URL", letters),
             ("CONFIRM_WAIT", "2s".to_owned()),
+            ("OIDC_ISSUER", format!("{}/oidc", self.sandbox)),
+            ("OIDC_CLIENT_ID", provider.oidc_client_id),
+            ("OIDC_CLIENT_SECRET", provider.oidc_client_secret),
             ("ADMIN_TOKEN", crate::ADMIN_TOKEN.to_owned()),
         ];
         environment.extend(UNHURRIED.map(|(name, value)| (name, value.to_owned())));

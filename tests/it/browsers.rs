@@ -3,7 +3,7 @@
 use harness::OpenShop;
 
 /// Every route of the buyers' API that changes something.
-const CHANGES: [(&str, &str); 7] = [
+const CHANGES: [(&str, &str); 8] = [
     ("POST", "/api/orders"),
     ("POST", "/api/orders/{id}/pay"),
     ("POST", "/orders/{id}/cancel"),
@@ -11,6 +11,7 @@ const CHANGES: [(&str, &str); 7] = [
     ("POST", "/api/payments/confirm"),
     ("POST", "/api/messaging-tokens"),
     ("DELETE", "/api/messaging-tokens"),
+    ("POST", "/sign-out"),
 ];
 
 #[tokio::test]

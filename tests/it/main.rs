@@ -15,6 +15,7 @@ mod deploy;
 mod faults;
 mod forgotten;
 mod live_stock;
+mod members;
 mod messages;
 mod notifications;
 mod operations;

@@ -6,6 +6,8 @@ shop = Jumun shop
 skip = Skip to the content
 account = Your account
 my-orders = My orders
+sign-in = Sign in
+sign-out = Sign out
 languages = Languages
 language-name = English
 promise = An order is shown as paid once its payment is confirmed. All prices are in won.
@@ -205,3 +207,12 @@ bad-link = That address is not right
 bad-link-text = Please check that the address is complete.
 trouble = Something is wrong on our side
 trouble-text = Please try again in a moment. If you were paying, please look at your orders before you pay again.
+
+## Signing in
+
+sign-in-unavailable = Signing in is not possible right now
+sign-in-unavailable-text = You can go on buying as a guest. Your orders move to your account when you sign in later.
+sign-in-refused = You were not signed in
+sign-in-refused-text = Please sign in again. You can also go on buying as a guest.
+signed-out = You have signed out
+signed-out-text = This browser no longer shows your orders.

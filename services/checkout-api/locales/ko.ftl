@@ -6,6 +6,8 @@ shop = 주문 상점
 skip = 본문으로 건너뛰기
 account = 내 계정
 my-orders = 주문 내역
+sign-in = 로그인
+sign-out = 로그아웃
 languages = 언어
 language-name = 한국어
 promise = 결제가 확인된 주문만 결제 완료로 표시합니다. 금액은 모두 원화입니다.
@@ -192,3 +194,12 @@ bad-link = 잘못된 주소입니다
 bad-link-text = 주소가 온전한지 확인해 주세요.
 trouble = 일시적인 문제가 생겼습니다
 trouble-text = 잠시 후 다시 시도해 주세요. 결제하던 중이었다면 다시 결제하기 전에 주문 내역을 확인해 주세요.
+
+## Signing in
+
+sign-in-unavailable = 지금은 로그인할 수 없습니다
+sign-in-unavailable-text = 비회원으로는 계속 구매할 수 있습니다. 나중에 로그인하면 주문이 계정으로 옮겨집니다.
+sign-in-refused = 로그인하지 못했습니다
+sign-in-refused-text = 다시 로그인해 주세요. 비회원으로도 계속 구매할 수 있습니다.
+signed-out = 로그아웃했습니다
+signed-out-text = 이 브라우저에서는 이제 회원님의 주문이 보이지 않습니다.

@@ -17,6 +17,7 @@ use tracing::error;
 
 use crate::browser::Rules;
 use crate::checkout::Checkout;
+use crate::members::Provider;
 use crate::pace::Pace;
 use crate::settings::Settings;
 use crate::stock_feed::StockFeed;
@@ -33,6 +34,8 @@ pub struct App {
     pub(crate) desk: Desk,
     pub(crate) webhooks: WebhookDoor,
     pub(crate) stock_feed: StockFeed,
+    /// Who vouches for members, if anybody does.
+    pub(crate) provider: Option<Arc<Provider>>,
     pub(crate) streams: Arc<Streams>,
     pub(crate) proxies: Arc<Networks>,
 }
@@ -67,11 +70,12 @@ pub(crate) struct Desk {
 
 impl App {
     /// Puts the parts together. Batches and confirms are worked on in `tasks`; `arrived` is told of stored webhooks.
-    pub fn new(
+    pub(crate) fn new(
         settings: &Settings,
         db: PgPool,
         checkout: Checkout,
         stock_feed: StockFeed,
+        provider: Option<Provider>,
         arrived: Arc<Notify>,
         tasks: &TaskTracker,
     ) -> Self {
@@ -97,6 +101,7 @@ impl App {
             pace: Arc::new(Pace::new(settings)),
             webhooks,
             stock_feed,
+            provider: provider.map(Arc::new),
             streams: Arc::new(Streams::new(settings.stock_streams, &settings.limits)),
             proxies: Arc::new(settings.limits.trusted_proxies.clone()),
         }

@@ -6,6 +6,7 @@ mod checkout;
 mod circuit;
 mod language;
 mod learn;
+mod members;
 mod operator;
 mod pace;
 mod pages;
@@ -24,6 +25,7 @@ pub use app::App;
 pub use checkout::{Checkout, Outcome, Return};
 pub use circuit::Circuit;
 pub use learn::Learned;
+pub use members::ProviderSettings;
 pub use reconcile::Reconciler;
 pub use refund::{RefundProblem, RefundRequest};
 pub use run::{Parts, main, run};
@@ -34,18 +36,19 @@ pub use webhooks::Webhooks;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::any;
+use axum::{Extension, Router};
 use service::Problem;
 
 /// Every route of the storefront and its API, the rules for browsers and how often who may ask, without the layers that
 /// `service` puts around them.
 pub fn router(app: App) -> Router {
     let (rules, pace) = (Arc::clone(&app.rules), Arc::clone(&app.pace));
-    let routes = Router::new().merge(routes::router()).merge(pages::router()).with_state(app);
+    let offer = members::Offer { sign_in: app.provider.is_some() };
+    let routes = Router::new().merge(routes::router()).merge(pages::router()).merge(members::router()).with_state(app);
     // A route and no fallback, so that the layers below are around it too.
     let routes = routes.route("/{*nothing}", any(async || Problem::not_found()));
     let routes = pace::limited(routes, pace).layer(from_fn(pages::explained));
-    browser::guarded(routes, rules)
+    browser::guarded(routes, rules).layer(Extension(offer))
 }

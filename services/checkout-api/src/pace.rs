@@ -41,6 +41,7 @@ impl Action {
             (_, route) if route.starts_with("/admin/") => Some(Self::Admin),
             (false, "/api/orders") => Some(Self::Create),
             (true, "/" | "/checkout/{product_id}") if !known => Some(Self::Poll),
+            (true, "/sign-in" | "/sign-in/callback") => Some(Self::Poll),
             (false, "/api/payments/confirm") | (true, "/api/checkout/callback" | "/api/checkout/callback/{token}") => {
                 Some(Self::Confirm)
             }

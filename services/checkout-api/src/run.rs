@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use database::{PoolSettings, Role, customers, inbox, orders, outbox, webhook_inbox};
+use database::{PoolSettings, Role, customers, inbox, members, orders, outbox, webhook_inbox};
 use domain::PaymentGateway;
 use messaging::embedded::{Broker, BrokerSettings};
 use messaging::engine::Engine;
@@ -24,6 +24,7 @@ use tracing::{error, info, warn};
 use crate::app::App;
 use crate::checkout::Checkout;
 use crate::circuit::Circuit;
+use crate::members::Provider;
 use crate::reconcile::Reconciler;
 use crate::settings::Settings;
 use crate::statement::Statements;
@@ -92,7 +93,9 @@ impl Parts {
         };
         let arrived = Arc::new(Notify::new());
         let stock_feed = StockFeed::new(db.clone());
-        let app = App::new(settings, db.clone(), checkout.clone(), stock_feed.clone(), Arc::clone(&arrived), tasks);
+        let provider = settings.provider.clone().map(|it| Provider::new(it, &settings.public_url)).transpose()?;
+        let (feed, woken) = (stock_feed.clone(), Arc::clone(&arrived));
+        let app = App::new(settings, db.clone(), checkout.clone(), feed, provider, woken, tasks);
         Ok(Self {
             app,
             stock_feed,
@@ -238,6 +241,7 @@ async fn prune(db: PgPool) -> sqlx::Result<()> {
     webhook_inbox::prune(&db, KEEP_WEBHOOKS, PRUNE_AT_ONCE).await?;
     customers::prune_sessions(&db, PRUNE_AT_ONCE).await?;
     orders::prune_idempotency_keys(&db).await?;
+    members::prune(&db).await?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponseParts, ResponseParts};
 use database::customers::{Customer, TokenHash};
+use database::members;
 use http::header::{COOKIE, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
@@ -12,10 +13,13 @@ use secrecy::SecretBox;
 use service::Problem;
 use sha2::{Digest as _, Sha256};
 
-use crate::app::{App, unavailable};
+use crate::app::{App, database_trouble, unavailable};
 
 /// Half a year, like the session in the database.
 const MAX_AGE: u32 = 180 * 24 * 60 * 60;
+
+/// Half a day, the most that a member's session lasts in the database.
+const MEMBER_MAX_AGE: u32 = 12 * 60 * 60;
 
 /// Whoever holds a live session, if anybody does.
 #[derive(Debug)]
@@ -40,7 +44,11 @@ impl FromRequestParts<App> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let Some(hash) = session(&parts.headers, &app.shop.public_url) else { return Ok(Self(None)) };
-        app.desk.sessions.submit(hash).await.map(Self).map_err(|problem| unavailable(&problem))
+        let customer = app.desk.sessions.submit(hash).await.map_err(|problem| unavailable(&problem))?;
+        if customer.is_some_and(|customer| customer.in_need_of_keeping) {
+            members::keep(&app.db, &hash).await.map_err(|error| database_trouble(&error))?;
+        }
+        Ok(Self(customer))
     }
 }
 
@@ -57,6 +65,20 @@ impl FromRequestParts<App> for Guest {
         let public_url = &app.shop.public_url;
         let cookie = cookie(public_url, cookie_name(public_url), &token, MAX_AGE).map_err(|_| Problem::internal())?;
         Ok(Self { customer, session: SecretBox::new(Box::new(token)), cookie: NewCookie(Some(cookie)) })
+    }
+}
+
+impl NewCookie {
+    /// The cookie of a member's new session, and what the database is to know it by.
+    pub(crate) fn for_member(public_url: &str) -> Result<(TokenHash, Self), Problem> {
+        let token: [u8; 32] = rand::random();
+        let cookie = cookie(public_url, cookie_name(public_url), &token, MEMBER_MAX_AGE);
+        Ok((hash(&token), Self(Some(cookie.map_err(|_| Problem::internal())?))))
+    }
+
+    /// Takes the cookie away.
+    pub(crate) fn taken_away(public_url: &str) -> Self {
+        Self(cookie(public_url, cookie_name(public_url), &[0; 32], 0).ok())
     }
 }
 

@@ -6,6 +6,8 @@ use messaging::push::PushKey;
 use secrecy::{ExposeSecret as _, SecretString};
 use service::{Env, Limits, Mode, Networks, Rate};
 
+use crate::members::ProviderSettings;
+
 /// Toss's public documentation keys: payments made with them are nobody's, so they suit the sandbox.
 const SANDBOX_CLIENT_KEY: &str = "test_gck_docs_Ovk5rk1EwkEbP0W43n07xlzm";
 const SANDBOX_SECRET_KEY: &str = "test_gsk_docs_OaPz8L5KdmQXkzRz3y47BMw6";
@@ -63,6 +65,8 @@ pub struct Settings {
     pub provider_pause: Duration,
     /// `HTTP_…`
     pub limits: Limits,
+    /// `OIDC_…`: who vouches for members; without it there are only guests.
+    pub provider: Option<ProviderSettings>,
     /// `STOCK_STREAMS`: pages that may follow the stock at once.
     pub stock_streams: usize,
     /// `RATE_…`
@@ -198,6 +202,7 @@ impl Settings {
                 "how long Toss is left alone between two tries while it does not answer",
             ),
             limits: Limits::read(env),
+            provider: ProviderSettings::read(env),
             stock_streams: env.or(
                 "STOCK_STREAMS",
                 5_000,

@@ -6,6 +6,9 @@
 //! | `DELETE faults` | | forgets queued faults |
 //! | `POST fcm/scripts` | `{"token":"…","steps":["unavailable:1","ok"]}` | scripts a device token |
 //! | `POST fcm/revoke` | `{"expiresIn":5?}` | revokes all access tokens; later ones live that long |
+//! | `POST oidc/lies` | `{"lie":"wrong-nonce"}` | makes the next id token wrong; the names are in [`IdTokenLie`](crate::IdTokenLie) |
+//! | `POST oidc/rotate` | | the identity provider signs with another key |
+//! | `POST oidc/down` | `{"down":true}` | the identity provider answers 503, or no more |
 //! | `POST clock` | `{"advanceSeconds":600}` | moves the payments' clock |
 //! | `POST deposits` | `{"orderId":"…"}` | pays into the order's virtual account |
 //! | `POST deposits/reverse` | `{"orderId":"…"}` | takes that deposit back: it was an error |
@@ -31,6 +34,7 @@ use serde::{Deserialize, Serialize};
 use crate::Sandbox;
 use crate::faults::FaultOrder;
 use crate::fcm::{Notification, Step};
+use crate::oidc::IdTokenLie;
 use crate::toss::{Entry, Totals, Webhook};
 
 pub(crate) fn router() -> Router<Sandbox> {
@@ -38,6 +42,9 @@ pub(crate) fn router() -> Router<Sandbox> {
         .route("/faults", post(fault).delete(clear_faults))
         .route("/fcm/scripts", post(script))
         .route("/fcm/revoke", post(revoke))
+        .route("/oidc/lies", post(lie))
+        .route("/oidc/rotate", post(rotate))
+        .route("/oidc/down", post(take_down))
         .route("/clock", post(advance))
         .route("/deposits", post(deposit))
         .route("/deposits/reverse", post(reverse_deposit))
@@ -86,6 +93,33 @@ async fn revoke(State(sandbox): State<Sandbox>, Json(revocation): Json<Revocatio
         sandbox.set_access_token_lifetime(seconds);
     }
     sandbox.revoke_access_tokens();
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lie {
+    lie: IdTokenLie,
+}
+
+async fn lie(State(sandbox): State<Sandbox>, Json(told): Json<Lie>) -> StatusCode {
+    sandbox.lie_about_identity(told.lie);
+    StatusCode::NO_CONTENT
+}
+
+async fn rotate(State(sandbox): State<Sandbox>) -> StatusCode {
+    sandbox.rotate_identity_keys();
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Availability {
+    down: bool,
+}
+
+async fn take_down(State(sandbox): State<Sandbox>, Json(availability): Json<Availability>) -> StatusCode {
+    sandbox.set_identity_provider_down(availability.down);
     StatusCode::NO_CONTENT
 }
 

@@ -37,6 +37,10 @@ pub(crate) fn access_token() -> String {
     format!("sandbox.{}", alphanumeric(48))
 }
 
+pub(crate) fn code() -> String {
+    alphanumeric(40)
+}
+
 pub(crate) fn message_id() -> String {
     format!("{:032x}", rand::rng().random::<u128>())
 }

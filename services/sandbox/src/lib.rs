@@ -1,4 +1,4 @@
-//! Stand-ins for Toss Payments and FCM on loopback; never deployed.
+//! Stand-ins for Toss Payments, FCM and an identity provider on loopback; never deployed.
 //!
 //! Everything is kept in memory. The same binaries that run against the real providers run against this one by
 //! changing a base URL and a key:
@@ -7,6 +7,7 @@
 //! |---|---|
 //! | Toss Payments (core API v1, SDK v2) | `{sandbox}/toss` |
 //! | FCM (OAuth exchange, HTTP v1) | `{sandbox}/fcm` |
+//! | OpenID Connect (three people, no passwords) | `{sandbox}/oidc` |
 //!
 //! What the sandbox proves is our code against our reading of the providers' documents, not against the providers.
 //!
@@ -33,6 +34,7 @@ pub mod faults;
 mod fcm;
 mod ids;
 mod lock;
+mod oidc;
 mod pages;
 mod serving;
 mod settings;
@@ -55,6 +57,7 @@ use tokio::sync::Notify;
 
 pub use faults::{Endpoint, Fault, FaultOrder};
 pub use fcm::{Notification, Step, UnknownStep};
+pub use oidc::IdTokenLie;
 pub use serving::{Serving, run};
 pub use settings::Settings;
 pub use toss::{Entry, Refusal, Status, Totals, Webhook};
@@ -63,6 +66,7 @@ use clock::Clock;
 use faults::Faults;
 use fcm::Fcm;
 use lock::Lock;
+use oidc::Oidc;
 use toss::{Book, IdempotencyStore, PostOffice};
 
 /// Longer than any client waits; so that a call nobody ends does not stay for ever.
@@ -81,11 +85,12 @@ struct Inner {
     faults: Faults,
     post_office: PostOffice,
     fcm: Fcm,
+    oidc: Oidc,
     requests: AtomicU64,
     hangs: Notify,
 }
 
-/// Both providers, the control API and the overview page.
+/// All providers, the control API and the overview page.
 pub fn router(sandbox: Sandbox) -> Router {
     Router::new()
         .route("/", get(pages::overview))
@@ -93,6 +98,7 @@ pub fn router(sandbox: Sandbox) -> Router {
         .route("/deposit/reverse", post(pages::reverse_deposit))
         .nest("/toss", toss::router())
         .nest("/fcm", fcm::router())
+        .nest("/oidc", oidc::router(sandbox.clone()))
         .nest("/sandbox", control::router())
         .with_state(sandbox)
 }
@@ -108,6 +114,7 @@ impl Sandbox {
             faults: Faults::default(),
             post_office: PostOffice::default(),
             fcm: Fcm::default(),
+            oidc: Oidc::default(),
             requests: AtomicU64::new(0),
             hangs: Notify::new(),
         }))
@@ -198,6 +205,7 @@ impl Sandbox {
         self.0.faults.clear();
         self.0.post_office.clear();
         self.0.fcm.reset();
+        self.0.oidc.reset();
         self.0.clock.reset();
         self.0.requests.store(0, Ordering::Relaxed);
         self.release_hanging_calls();
@@ -258,6 +266,26 @@ impl Sandbox {
         self.0.fcm.sends()
     }
 
+    /// Makes the next id token wrong in that way.
+    pub fn lie_about_identity(&self, lie: IdTokenLie) {
+        self.0.oidc.lie(lie);
+    }
+
+    /// The identity provider signs with another key, and publishes that one alone.
+    pub fn rotate_identity_keys(&self) {
+        self.0.oidc.rotate();
+    }
+
+    /// The identity provider answers 503, or does not any more.
+    pub fn set_identity_provider_down(&self, down: bool) {
+        self.0.oidc.set_down(down);
+    }
+
+    /// Requests to the identity provider, whatever became of them.
+    pub fn identity_requests(&self) -> u64 {
+        self.0.oidc.requests()
+    }
+
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.0.clock.now()
     }
@@ -280,6 +308,10 @@ impl Sandbox {
 
     pub(crate) fn fcm(&self) -> &Fcm {
         &self.0.fcm
+    }
+
+    pub(crate) fn oidc(&self) -> &Oidc {
+        &self.0.oidc
     }
 
     pub(crate) fn count_request(&self) {

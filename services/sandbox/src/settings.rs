@@ -14,6 +14,10 @@ pub struct Settings {
     pub public_url: String,
     /// The Firebase project that sends are accepted for.
     pub project_id: String,
+    /// The shop, as the identity provider knows it.
+    pub oidc_client_id: String,
+    /// Its secret there.
+    pub oidc_client_secret: String,
     /// Where the shop takes webhooks; `None` sends none.
     pub webhook_url: Option<String>,
     /// How long a minute is for webhooks that are to be sent again.
@@ -31,6 +35,8 @@ impl Default for Settings {
             client_key: "test_gck_docs_Ovk5rk1EwkEbP0W43n07xlzm".to_owned(),
             public_url: "http://127.0.0.1:8090".to_owned(),
             project_id: "jumun-sandbox".to_owned(),
+            oidc_client_id: "jumun-shop".to_owned(),
+            oidc_client_secret: "sandbox-shop-secret".to_owned(),
             webhook_url: None,
             webhook_minute: Duration::from_mins(1),
             webhook_secret: None,

@@ -14,6 +14,16 @@ pub struct Customer {
     pub id: CustomerId,
     /// What the payment provider knows the customer by.
     pub key: Uuid,
+    /// Whether the customer has signed in; else a guest.
+    pub member: bool,
+    /// A member's session that is in use and would soon end; see [`crate::members::keep`].
+    pub in_need_of_keeping: bool,
+}
+
+impl Customer {
+    fn guest(id: Uuid, key: Uuid) -> Self {
+        Self { id: id.into(), key, member: false, in_need_of_keeping: false }
+    }
 }
 
 /// Finds the customers behind live sessions; `None` for a session that is unknown or over.
@@ -21,7 +31,9 @@ pub async fn find_by_sessions(db: impl PgExecutor<'_>, sessions: &[TokenHash]) -
     let hashes: Vec<&[u8]> = sessions.iter().map(<[u8; 32]>::as_slice).collect();
     let rows = sqlx::query!(
         r#"
-        SELECT c.id AS "id?", c.customer_key AS "key?"
+        SELECT c.id AS "id?", c.customer_key AS "key?", s.member AS "member?",
+            -- Not at every use: that would be a write for each page.
+            s.member AND s.expires_at < least(now() + interval '25 minutes', s.created_at + interval '12 hours') AS due
         FROM unnest($1::bytea[]) WITH ORDINALITY AS asked (token_hash, ix)
         LEFT JOIN sessions s ON s.token_hash = asked.token_hash AND s.expires_at > now()
         LEFT JOIN customers c ON c.id = s.customer_id
@@ -31,14 +43,18 @@ pub async fn find_by_sessions(db: impl PgExecutor<'_>, sessions: &[TokenHash]) -
     )
     .fetch_all(db)
     .await?;
-    Ok(rows.into_iter().map(|row| Some(Customer { id: row.id?.into(), key: row.key? })).collect())
+    let customer = |id: Uuid, key, member, due| Customer { id: id.into(), key, member, in_need_of_keeping: due };
+    Ok(rows
+        .into_iter()
+        .map(|row| Some(customer(row.id?, row.key?, row.member?, row.due.unwrap_or_default())))
+        .collect())
 }
 
 /// Makes a guest for each session: a customer that nobody has a name for yet.
 pub async fn open_guests(db: impl PgExecutor<'_>, sessions: &[TokenHash]) -> sqlx::Result<Vec<Customer>> {
     let hashes: Vec<&[u8]> = sessions.iter().map(<[u8; 32]>::as_slice).collect();
     let guests: Vec<Customer> =
-        sessions.iter().map(|_| Customer { id: CustomerId::new(), key: Uuid::new_v4() }).collect();
+        sessions.iter().map(|_| Customer::guest(CustomerId::new().uuid(), Uuid::new_v4())).collect();
     let ids: Vec<Uuid> = guests.iter().map(|guest| guest.id.uuid()).collect();
     let keys: Vec<Uuid> = guests.iter().map(|guest| guest.key).collect();
     let rows = sqlx::query!(
@@ -66,7 +82,7 @@ pub async fn open_guests(db: impl PgExecutor<'_>, sessions: &[TokenHash]) -> sql
     )
     .fetch_all(db)
     .await?;
-    Ok(rows.into_iter().map(|row| Customer { id: row.id.into(), key: row.key }).collect())
+    Ok(rows.into_iter().map(|row| Customer::guest(row.id, row.key)).collect())
 }
 
 /// Forgets sessions that ended more than a day ago, at most `limit` of them. Returns how many.

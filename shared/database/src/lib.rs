@@ -13,6 +13,7 @@ pub mod dead_letters;
 pub mod deliveries;
 pub mod history;
 pub mod inbox;
+pub mod members;
 pub mod messaging_tokens;
 pub mod orders;
 pub mod outbox;

@@ -123,6 +123,15 @@ impl Env {
         url.to_owned()
     }
 
+    /// The address of something that we may be told to call, kept to the letter. Otherwise as [`Env::url`].
+    pub fn optional_url(&mut self, name: &'static str, description: &'static str) -> Option<String> {
+        let url: String = self.optional(name, description)?;
+        if let Some(why) = url_refusal(&url, self.mode) {
+            self.refuse(name, why);
+        }
+        Some(url)
+    }
+
     /// A secret with a stand-in for development, from `NAME` or from the file that `NAME_FILE` names.
     pub fn secret(&mut self, name: &'static str, development: &'static str, description: &'static str) -> SecretString {
         let row = self.document(name, Some(development.to_owned()), description);

@@ -6,15 +6,18 @@ use axum::extract::FromRequestParts;
 use chrono::{DateTime, Utc};
 use domain::Won;
 use http::request::Parts;
-use http::{HeaderMap, Uri};
+use http::{Extensions, HeaderMap, Uri};
 
 use super::assets;
 use crate::language::{Language, Text, won};
+use crate::members::Account;
 
 /// What `base.html` needs. Every page has one, called `frame`.
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) language: Language,
+    /// Whether the reader can sign in or out.
+    pub(crate) account: Account,
     /// The page's own address without its language, for the switch.
     here: String,
     /// The language that the address asks for, if it does: to be remembered.
@@ -22,7 +25,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    pub(super) fn of(uri: &Uri, headers: &HeaderMap) -> Self {
+    pub(super) fn of(uri: &Uri, headers: &HeaderMap, extensions: &Extensions) -> Self {
         let query = uri.query().unwrap_or_default().split('&');
         let mut here = format!("{}?", uri.path());
         for pair in query.filter(|pair| !pair.is_empty() && !pair.starts_with("lang=")) {
@@ -30,7 +33,17 @@ impl Frame {
             here.push('&');
         }
         let remember = |language: Language| format!("lang={}; Path=/; SameSite=Lax; Max-Age=31536000", language.tag());
-        Self { language: Language::of(uri, headers), here, switched: Language::switched(uri).map(remember) }
+        Self {
+            language: Language::of(uri, headers),
+            account: Account::of(headers, extensions),
+            here,
+            switched: Language::switched(uri).map(remember),
+        }
+    }
+
+    /// This page, without a language.
+    pub(crate) fn here(&self) -> &str {
+        self.here.trim_end_matches(['?', '&'])
     }
 
     /// The message of that key.
@@ -73,7 +86,7 @@ impl<S: Sync> FromRequestParts<S> for Frame {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::of(&parts.uri, &parts.headers))
+        Ok(Self::of(&parts.uri, &parts.headers, &parts.extensions))
     }
 }
 
@@ -83,14 +96,14 @@ mod tests {
 
     #[test]
     fn the_switch_keeps_the_rest_of_the_address() {
-        let switch = |uri: &str| Frame::of(&uri.parse().unwrap(), &HeaderMap::new()).switch("en");
+        let switch = |uri: &str| Frame::of(&uri.parse().unwrap(), &HeaderMap::new(), &Extensions::new()).switch("en");
         assert_eq!(switch("/"), "/?lang=en");
         assert_eq!(switch("/checkout/success?orderId=1&lang=ko"), "/checkout/success?orderId=1&lang=en");
     }
 
     #[test]
     fn only_a_choice_is_remembered() {
-        let remembered = |uri: &str| Frame::of(&uri.parse().unwrap(), &HeaderMap::new()).switched;
+        let remembered = |uri: &str| Frame::of(&uri.parse().unwrap(), &HeaderMap::new(), &Extensions::new()).switched;
         assert_eq!(remembered("/"), None);
         assert_eq!(remembered("/?lang=xx"), None);
         assert!(remembered("/?lang=en").unwrap().starts_with("lang=en; Path=/;"));

@@ -6,6 +6,7 @@ mod callback;
 mod checkout;
 mod failure;
 mod frame;
+mod members;
 mod notice;
 mod order;
 mod orders;
@@ -24,7 +25,8 @@ use service::Problem;
 use tracing::error;
 
 use crate::app::App;
-use frame::Frame;
+pub(crate) use frame::Frame;
+pub(crate) use members::{sign_in_problem, signed_out};
 pub(crate) use trouble::explained;
 
 pub(crate) fn router() -> Router<App> {

@@ -12,7 +12,8 @@ use super::notice::Notice;
 
 /// Turns the problems that a browser would show as text into pages. Programs and scripts do not ask for HTML.
 pub(crate) async fn explained(request: Request, next: Next) -> Response {
-    let frame = wants_page(request.headers()).then(|| Frame::of(request.uri(), request.headers()));
+    let frame =
+        wants_page(request.headers()).then(|| Frame::of(request.uri(), request.headers(), request.extensions()));
     let answer = next.run(request).await;
     match frame {
         Some(frame) if is_problem(&answer) => retold(&frame, &answer),

@@ -261,6 +261,12 @@ impl Doors {
         variables.set_default("PUBLIC_URL", format!("http://localhost:{}", self.api.address.port()));
         variables.set_default("TOSS_BASE_URL", format!("{}/toss", self.sandbox.url()));
         variables.set_default("TOSS_SDK_URL", format!("{}/toss/v2/standard", self.sandbox.url()));
+        // A provider of the shop's own brings its own secret, or none.
+        if variables.get("OIDC_ISSUER").is_none() {
+            variables.set_default("OIDC_ISSUER", format!("{}/oidc", self.sandbox.url()));
+            variables.set_default("OIDC_CLIENT_ID", &*self.keys.oidc_client_id);
+            variables.set_default("OIDC_CLIENT_SECRET", &*self.keys.oidc_client_secret);
+        }
         variables.set_default("FCM_BASE_URL", format!("{}/fcm", self.sandbox.url()));
         variables.set_default("FCM_SERVICE_ACCOUNT", sandbox.service_account_json());
         variables.set_default("STOCK_WORKER_URL", self.stock.url());

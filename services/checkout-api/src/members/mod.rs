@@ -1,0 +1,169 @@
+//! Signing in and out at the shop's own identity provider. Whoever does not is a guest, and buys all the same.
+
+mod local_path;
+mod provider;
+mod settings;
+
+use axum::extract::State;
+use axum::extract::rejection::FormRejection;
+use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use axum::{Form, Router};
+use database::customers::TokenHash;
+use database::members;
+use domain::{DeviceToken, TokenKind};
+use http::header::{COOKIE, SET_COOKIE};
+use http::{Extensions, HeaderMap};
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+use service::{ApiQuery, Problem};
+use sha2::{Digest as _, Sha256};
+use tracing::info;
+
+pub(crate) use provider::{NoIdentity, Provider};
+pub use settings::ProviderSettings;
+
+use crate::app::{App, database_trouble};
+use crate::pages::{Frame, sign_in_problem, signed_out};
+use crate::session::{Guest, NewCookie, hash, session};
+use local_path::local_path;
+
+/// Where the provider sends people back to: registered there, below the shop's own address.
+const CALLBACK: &str = "/sign-in/callback";
+
+pub(crate) fn router() -> Router<App> {
+    Router::new().route("/sign-in", get(depart)).route(CALLBACK, get(arrive)).route("/sign-out", post(sign_out))
+}
+
+/// Told to every page, as an extension of its request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Offer {
+    /// Whether there is a provider to sign in at.
+    pub(crate) sign_in: bool,
+}
+
+/// How a page is to greet its reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Account {
+    /// There is no signing in.
+    None,
+    /// Nobody has signed in on this browser.
+    Guest,
+    /// Somebody has.
+    Member,
+}
+
+/// As long as the cookie of a member's session.
+const MEMBER_FOR: u32 = 12 * 60 * 60;
+
+impl Account {
+    /// Goes by a note in the browser, for a button and nothing else: what somebody may see is up to their session.
+    pub(crate) fn of(headers: &HeaderMap, extensions: &Extensions) -> Self {
+        if !extensions.get::<Offer>().is_some_and(|offer| offer.sign_in) {
+            return Self::None;
+        }
+        let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+        let member = cookies.flat_map(|value| value.split(';')).any(|pair| pair.trim() == "member=1");
+        if member { Self::Member } else { Self::Guest }
+    }
+
+    /// Has the browser note for so many seconds that somebody has signed in on it.
+    fn note(seconds: u32) -> String {
+        format!("member=1; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}")
+    }
+}
+
+fn hash_of(text: &str) -> TokenHash {
+    Sha256::digest(text).into()
+}
+
+#[derive(Deserialize)]
+struct DepartQuery {
+    #[serde(default, rename = "return")]
+    return_to: String,
+}
+
+/// Sends the buyer to the provider. What must come back with them is bound to the session of this very browser, a
+/// guest's, which begins here if there is none.
+async fn depart(
+    State(app): State<App>,
+    frame: Frame,
+    guest: Guest,
+    ApiQuery(query): ApiQuery<DepartQuery>,
+) -> Result<Response, Problem> {
+    let provider = app.provider.as_ref().ok_or_else(Problem::not_found)?;
+    let departure = match provider.depart(local_path(&query.return_to)).await {
+        Ok(departure) => departure,
+        Err(why) => return Ok((guest.cookie, sign_in_problem(&frame, why)).into_response()),
+    };
+    let (state, session) = (hash_of(departure.state.expose_secret()), hash(guest.session.expose_secret()));
+    let begun = members::begin(&app.db, &state, &session, &departure.sign_in).await;
+    begun.map_err(|error| database_trouble(&error))?;
+    Ok((guest.cookie, Redirect::to(&departure.address)).into_response())
+}
+
+/// The provider answers with a code, or with an error.
+#[derive(Deserialize)]
+struct ArriveQuery {
+    state: String,
+    #[serde(default)]
+    code: Option<String>,
+}
+
+/// A sign-in comes back: once, in the browser that it left from, and with a code that the provider vouches for. No
+/// connection to the database is held while the provider is asked.
+async fn arrive(
+    State(app): State<App>,
+    frame: Frame,
+    headers: HeaderMap,
+    ApiQuery(query): ApiQuery<ArriveQuery>,
+) -> Result<Response, Problem> {
+    let provider = app.provider.as_ref().ok_or_else(Problem::not_found)?;
+    let refused = || sign_in_problem(&frame, NoIdentity::Refused);
+    let Some(former) = session(&headers, &app.shop.public_url) else { return Ok(refused()) };
+    let taken = members::take(&app.db, &hash_of(&query.state), &former).await;
+    let Some(sign_in) = taken.map_err(|error| database_trouble(&error))? else { return Ok(refused()) };
+    // Who thinks better of it at the provider's goes on as a guest.
+    let Some(code) = query.code else { return Ok(Redirect::to(&sign_in.return_to).into_response()) };
+    let who = match provider.identify(code, &sign_in).await {
+        Ok(who) => who,
+        Err(why) => return Ok(sign_in_problem(&frame, why)),
+    };
+    let (fresh, cookie) = NewCookie::for_member(&app.shop.public_url)?;
+    let orders = members::sign_in(&app.db, &who, &fresh, Some(&former)).await;
+    let orders = orders.map_err(|error| database_trouble(&error))?;
+    info!(orders, "A member signed in");
+    let note = AppendHeaders([(SET_COOKIE, Account::note(MEMBER_FOR))]);
+    Ok((cookie, note, Redirect::to(&sign_in.return_to)).into_response())
+}
+
+/// The form of the button, with the device that stops being the member's.
+#[derive(Deserialize)]
+struct SignOutForm {
+    #[serde(default)]
+    kind: TokenKind,
+    #[serde(default)]
+    device: String,
+}
+
+/// Ends the session here, and then at the provider. Nobody's session is nobody's loss: the answer is the same.
+async fn sign_out(
+    State(app): State<App>,
+    mut frame: Frame,
+    headers: HeaderMap,
+    form: Result<Form<SignOutForm>, FormRejection>,
+) -> Result<Response, Problem> {
+    let Form(form) = form.map_err(|_| Problem::invalid("expected a form with kind and device"))?;
+    let device = (!form.device.is_empty()).then(|| DeviceToken { kind: form.kind, token: form.device.into() });
+    if let Some(session) = session(&headers, &app.shop.public_url) {
+        let ended = members::sign_out(&app.db, &session, device.as_ref()).await;
+        ended.map_err(|error| database_trouble(&error))?;
+    }
+    let farewell = match &app.provider {
+        Some(provider) => provider.farewell(&app.shop.public_url).await,
+        None => None,
+    };
+    let gone = (NewCookie::taken_away(&app.shop.public_url), AppendHeaders([(SET_COOKIE, Account::note(0))]));
+    frame.account = Account::Guest;
+    Ok((gone.0, gone.1, signed_out(&frame, farewell)).into_response())
+}
