@@ -32,4 +32,5 @@ mod reversals;
 mod roles;
 mod strangers;
 mod tokens;
+mod web_push;
 mod webhooks;

@@ -216,3 +216,10 @@ sign-in-refused = You were not signed in
 sign-in-refused-text = Please sign in again. You can also go on buying as a guest.
 signed-out = You have signed out
 signed-out-text = This browser no longer shows your orders.
+
+## Notifications
+
+notify-on = Notify me on this device
+notify-off = Stop notifying this device
+notify-denied = Notifications are blocked in this browser’s settings.
+notify-failed = That did not work. Please try again shortly.

@@ -203,3 +203,10 @@ sign-in-refused = 로그인하지 못했습니다
 sign-in-refused-text = 다시 로그인해 주세요. 비회원으로도 계속 구매할 수 있습니다.
 signed-out = 로그아웃했습니다
 signed-out-text = 이 브라우저에서는 이제 회원님의 주문이 보이지 않습니다.
+
+## Notifications
+
+notify-on = 이 기기에서 주문 알림 받기
+notify-off = 이 기기의 알림 끄기
+notify-denied = 브라우저 설정에서 알림이 차단되어 있습니다.
+notify-failed = 알림을 바꾸지 못했습니다. 잠시 후 다시 시도해 주세요.

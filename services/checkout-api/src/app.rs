@@ -17,7 +17,7 @@ use tracing::error;
 
 use crate::browser::Rules;
 use crate::checkout::Checkout;
-use crate::members::Provider;
+use crate::members::{Offer, Provider};
 use crate::pace::Pace;
 use crate::settings::Settings;
 use crate::stock_feed::StockFeed;
@@ -34,6 +34,8 @@ pub struct App {
     pub(crate) desk: Desk,
     pub(crate) webhooks: WebhookDoor,
     pub(crate) stock_feed: StockFeed,
+    /// What pages may offer their readers.
+    pub(crate) offer: Offer,
     /// Who vouches for members, if anybody does.
     pub(crate) provider: Option<Arc<Provider>>,
     pub(crate) streams: Arc<Streams>,
@@ -101,6 +103,7 @@ impl App {
             pace: Arc::new(Pace::new(settings)),
             webhooks,
             stock_feed,
+            offer: Offer { sign_in: provider.is_some(), push: settings.web_push.clone().map(Arc::new) },
             provider: provider.map(Arc::new),
             streams: Arc::new(Streams::new(settings.stock_streams, &settings.limits)),
             proxies: Arc::new(settings.limits.trusted_proxies.clone()),

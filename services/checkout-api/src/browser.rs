@@ -13,6 +13,7 @@ use tracing::warn;
 
 use crate::pages::HoldsWidget;
 use crate::settings::Settings;
+use crate::web_push::WebPush;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
@@ -42,12 +43,13 @@ pub(crate) struct Rules {
 
 impl Rules {
     pub(crate) fn new(settings: &Settings) -> Self {
+        let push = settings.web_push.as_ref();
         Self {
             origin: origin(&settings.public_url),
             https: settings.public_url.starts_with("https://"),
             // An address that cannot stand in a header: pages keep the policy of the API, which allows nothing.
-            pages: HeaderValue::try_from(policy(None)).ok(),
-            widget_pages: HeaderValue::try_from(policy(Some(&settings.toss_sdk_url))).ok(),
+            pages: HeaderValue::try_from(policy(None, push)).ok(),
+            widget_pages: HeaderValue::try_from(policy(Some(&settings.toss_sdk_url), push)).ok(),
         }
     }
 
@@ -93,9 +95,10 @@ fn is_page(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
 }
 
-/// What a page of the shop may load and talk to: itself, and the payment widget where there is one. Pictures of
+/// What a page of the shop may load and talk to: itself, and the payment widget where there is one, and
+/// Firebase where browsers may register for notifications. Pictures of
 /// products may come from anywhere, since that is where shops have them. There are no inline scripts, so no nonces.
-fn policy(sdk_url: Option<&str>) -> String {
+fn policy(sdk_url: Option<&str>, push: Option<&WebPush>) -> String {
     let (mut script, mut toss, mut style) = (String::new(), String::new(), "");
     if let Some(url) = sdk_url {
         let host = url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
@@ -104,12 +107,20 @@ fn policy(sdk_url: Option<&str>) -> String {
         toss = if all_of_toss { format!(" https://*.{TOSS_DOMAIN}") } else { script.clone() };
         style = " 'unsafe-inline'"; // the widget's script styles the frames that it adds
     }
+    let mut talk = toss.clone();
+    if let Some(push) = push {
+        let (scripts, services) = push.hosts();
+        script = format!("{script} {scripts}"); // and our own worker, which follows the same rule
+        if !services.is_empty() {
+            talk = format!("{talk} {services}");
+        }
+    }
     let frames = if toss.is_empty() { " 'none'" } else { &toss };
     [
         "default-src 'none'",
         &format!("script-src 'self'{script}"),
         &format!("frame-src{frames}"),
-        &format!("connect-src 'self'{toss}"),
+        &format!("connect-src 'self'{talk}"),
         &format!("style-src 'self'{style}"),
         "img-src 'self' data: https:",
         &format!("form-action 'self'{toss}"),
@@ -120,7 +131,7 @@ fn policy(sdk_url: Option<&str>) -> String {
 }
 
 /// Scheme, host and port, as a browser writes them in `Origin`.
-fn origin(url: &str) -> String {
+pub(crate) fn origin(url: &str) -> String {
     let uri = url.parse::<Uri>().unwrap_or_default();
     match (uri.scheme_str(), uri.authority()) {
         (Some(scheme), Some(authority)) => format!("{scheme}://{authority}").to_ascii_lowercase(),
@@ -169,18 +180,18 @@ mod tests {
 
     #[test]
     fn scripts_come_from_the_widgets_host_alone() {
-        let real = policy(Some("https://js.tosspayments.com/v2/standard"));
+        let real = policy(Some("https://js.tosspayments.com/v2/standard"), None);
         assert!(real.contains("script-src 'self' https://js.tosspayments.com;"), "{real}");
         assert!(real.contains("frame-src https://*.tosspayments.com;"), "{real}");
-        let sandbox = policy(Some("http://127.0.0.1:8090/toss/v2/standard"));
+        let sandbox = policy(Some("http://127.0.0.1:8090/toss/v2/standard"), None);
         assert!(sandbox.contains("script-src 'self' http://127.0.0.1:8090;"), "{sandbox}");
         assert!(!sandbox.contains("tosspayments"), "{sandbox}");
-        assert!(!policy(Some("https://js.eviltosspayments.com/v2")).contains("*.tosspayments.com"));
+        assert!(!policy(Some("https://js.eviltosspayments.com/v2"), None).contains("*.tosspayments.com"));
     }
 
     #[test]
     fn a_page_without_the_widget_loads_nothing_of_it() {
-        let plain = policy(None);
+        let plain = policy(None, None);
         assert!(plain.contains("script-src 'self';") && plain.contains("frame-src 'none';"), "{plain}");
         assert!(plain.contains("style-src 'self';"), "{plain}");
     }

@@ -19,6 +19,7 @@ mod session;
 mod settings;
 mod statement;
 mod stock_feed;
+mod web_push;
 mod webhooks;
 
 pub use app::App;
@@ -32,6 +33,7 @@ pub use run::{Parts, main, run};
 pub use settings::{Rates, Settings, WorkerUrls};
 pub use statement::Statements;
 pub use stock_feed::StockFeed;
+pub use web_push::WebPush;
 pub use webhooks::Webhooks;
 
 use std::sync::Arc;
@@ -45,8 +47,13 @@ use service::Problem;
 /// `service` puts around them.
 pub fn router(app: App) -> Router {
     let (rules, pace) = (Arc::clone(&app.rules), Arc::clone(&app.pace));
-    let offer = members::Offer { sign_in: app.provider.is_some() };
-    let routes = Router::new().merge(routes::router()).merge(pages::router()).merge(members::router()).with_state(app);
+    let offer = app.offer.clone();
+    let routes = Router::new()
+        .merge(routes::router())
+        .merge(pages::router())
+        .merge(members::router())
+        .merge(web_push::router())
+        .with_state(app);
     // A route and no fallback, so that the layers below are around it too.
     let routes = routes.route("/{*nothing}", any(async || Problem::not_found()));
     let routes = pace::limited(routes, pace).layer(from_fn(pages::explained));

@@ -41,12 +41,12 @@ impl Action {
             (_, route) if route.starts_with("/admin/") => Some(Self::Admin),
             (false, "/api/orders") => Some(Self::Create),
             (true, "/" | "/checkout/{product_id}") if !known => Some(Self::Poll),
-            (true, "/sign-in" | "/sign-in/callback") => Some(Self::Poll),
             (false, "/api/payments/confirm") | (true, "/api/checkout/callback" | "/api/checkout/callback/{token}") => {
                 Some(Self::Confirm)
             }
             (false, "/api/webhooks/toss") => Some(Self::Webhook),
-            (true, "/api/orders/{id}" | "/orders/{id}" | "/checkout/success") | (false, _) => Some(Self::Poll),
+            (true, "/api/orders/{id}" | "/orders/{id}" | "/checkout/success" | "/sign-in" | "/sign-in/callback")
+            | (false, _) => Some(Self::Poll),
             (true, _) => None,
         }
     }
@@ -143,6 +143,11 @@ mod tests {
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             assert_eq!(of(method, "/api/made/up", true), Some(Action::Poll), "a route that came later");
         }
+        assert_eq!(
+            of(Method::GET, "/sign-in", true),
+            Some(Action::Poll),
+            "written down, and the provider may be asked"
+        );
         assert_eq!(of(Method::GET, "/assets/shop.css", false), None);
     }
 }

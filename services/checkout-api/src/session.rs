@@ -124,6 +124,12 @@ pub(crate) fn session(headers: &HeaderMap, public_url: &str) -> Option<TokenHash
     presented(headers, cookie_name(public_url)).as_ref().map(hash)
 }
 
+/// Tells one session of a browser from its next one.
+pub(crate) fn tag(headers: &HeaderMap) -> String {
+    let token = ["__Host-sid", "sid"].into_iter().find_map(|name| presented(headers, name));
+    token.map(|token| hex::encode(&hash(&hash(&token))[..6])).unwrap_or_default()
+}
+
 /// What a cookie of that name holds.
 pub(crate) fn presented(headers: &HeaderMap, name: &str) -> Option<[u8; 32]> {
     let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use service::{Env, Limits, Mode, Networks, Rate};
 
 use crate::members::ProviderSettings;
+use crate::web_push::WebPush;
 
 /// Toss's public documentation keys: payments made with them are nobody's, so they suit the sandbox.
 const SANDBOX_CLIENT_KEY: &str = "test_gck_docs_Ovk5rk1EwkEbP0W43n07xlzm";
@@ -67,6 +68,8 @@ pub struct Settings {
     pub limits: Limits,
     /// `OIDC_…`: who vouches for members; without it there are only guests.
     pub provider: Option<ProviderSettings>,
+    /// `FIREBASE_…`: how browsers register for notifications; without it they are not asked.
+    pub web_push: Option<WebPush>,
     /// `STOCK_STREAMS`: pages that may follow the stock at once.
     pub stock_streams: usize,
     /// `RATE_…`
@@ -203,6 +206,7 @@ impl Settings {
             ),
             limits: Limits::read(env),
             provider: ProviderSettings::read(env),
+            web_push: WebPush::read(env),
             stock_streams: env.or(
                 "STOCK_STREAMS",
                 5_000,

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | Toss Payments (core API v1, SDK v2) | `{sandbox}/toss` |
 //! | FCM (OAuth exchange, HTTP v1) | `{sandbox}/fcm` |
-//! | OpenID Connect (three people, no passwords) | `{sandbox}/oidc` |
+//! | An identity provider (three people, no passwords) | `{sandbox}/oidc` |
 //!
 //! What the sandbox proves is our code against our reading of the providers' documents, not against the providers.
 //!
@@ -68,6 +68,13 @@ use fcm::Fcm;
 use lock::Lock;
 use oidc::Oidc;
 use toss::{Book, IdempotencyStore, PostOffice};
+
+/// What the Firebase console would show as the sandbox's web configuration.
+pub const FIREBASE_CONFIG: &str =
+    r#"{"apiKey":"sandbox","projectId":"jumun-sandbox","messagingSenderId":"1","appId":"1:1:web:sandbox"}"#;
+
+/// The public key that goes with it.
+pub const FIREBASE_VAPID_KEY: &str = "sandbox";
 
 /// Longer than any client waits; so that a call nobody ends does not stay for ever.
 const LONGEST_HANG: Duration = Duration::from_mins(10);

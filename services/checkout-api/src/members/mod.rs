@@ -4,6 +4,8 @@ mod local_path;
 mod provider;
 mod settings;
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::extract::rejection::FormRejection;
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
@@ -26,6 +28,7 @@ pub use settings::ProviderSettings;
 use crate::app::{App, database_trouble};
 use crate::pages::{Frame, sign_in_problem, signed_out};
 use crate::session::{Guest, NewCookie, hash, session};
+use crate::web_push::WebPush;
 use local_path::local_path;
 
 /// Where the provider sends people back to: registered there, below the shop's own address.
@@ -36,10 +39,12 @@ pub(crate) fn router() -> Router<App> {
 }
 
 /// Told to every page, as an extension of its request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Offer {
     /// Whether there is a provider to sign in at.
     pub(crate) sign_in: bool,
+    /// How a browser registers for notifications, if it can.
+    pub(crate) push: Option<Arc<WebPush>>,
 }
 
 /// How a page is to greet its reader.

@@ -1,4 +1,4 @@
-//! The identity provider: OpenID Connect's authorization code flow with PKCE.
+//! The identity provider: the authorization code flow of `OpenID` Connect, with PKCE.
 //!
 //! What is believed of a person is an id token that the token endpoint gave us over a connection of our own, signed with a
 //! key that the provider publishes, for this shop, by this issuer, for this very sign-in, and not expired. The crate

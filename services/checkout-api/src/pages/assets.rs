@@ -31,6 +31,7 @@ static ASSETS: LazyLock<HashMap<&str, Asset>> = LazyLock::new(|| {
         "shop.css": "text/css; charset=utf-8",
         "checkout.js": "text/javascript; charset=utf-8",
         "stock.js": "text/javascript; charset=utf-8",
+        "notify.js": "text/javascript; charset=utf-8",
         "order.js": "text/javascript; charset=utf-8",
         "icon.svg": "image/svg+xml",
         "demo/brass-cutlery.svg": "image/svg+xml",

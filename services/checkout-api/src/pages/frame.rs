@@ -1,6 +1,7 @@
 //! What surrounds every page: its language, its header, and where its own address is needed.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use chrono::{DateTime, Utc};
@@ -10,7 +11,9 @@ use http::{Extensions, HeaderMap, Uri};
 
 use super::assets;
 use crate::language::{Language, Text, won};
-use crate::members::Account;
+use crate::members::{Account, Offer};
+use crate::session;
+use crate::web_push::WebPush;
 
 /// What `base.html` needs. Every page has one, called `frame`.
 #[derive(Debug)]
@@ -18,6 +21,10 @@ pub(crate) struct Frame {
     pub(crate) language: Language,
     /// Whether the reader can sign in or out.
     pub(crate) account: Account,
+    /// How this browser registers for notifications, if it can.
+    pub(crate) push: Option<Arc<WebPush>>,
+    /// Changes with the session, so that a registered browser notices whose it has become. Says nothing about it.
+    pub(crate) owner: String,
     /// The page's own address without its language, for the switch.
     here: String,
     /// The language that the address asks for, if it does: to be remembered.
@@ -36,6 +43,8 @@ impl Frame {
         Self {
             language: Language::of(uri, headers),
             account: Account::of(headers, extensions),
+            push: extensions.get::<Offer>().and_then(|offer| offer.push.clone()),
+            owner: session::tag(headers),
             here,
             switched: Language::switched(uri).map(remember),
         }

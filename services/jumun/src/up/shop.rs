@@ -268,6 +268,11 @@ impl Doors {
             variables.set_default("OIDC_CLIENT_SECRET", &*self.keys.oidc_client_secret);
         }
         variables.set_default("FCM_BASE_URL", format!("{}/fcm", self.sandbox.url()));
+        if variables.get("FIREBASE_CONFIG").is_none() {
+            variables.set_default("FIREBASE_CONFIG", sandbox::FIREBASE_CONFIG);
+            variables.set_default("FIREBASE_VAPID_KEY", sandbox::FIREBASE_VAPID_KEY);
+            variables.set_default("FIREBASE_SDK_URL", format!("{}/fcm/web", self.sandbox.url()));
+        }
         variables.set_default("FCM_SERVICE_ACCOUNT", sandbox.service_account_json());
         variables.set_default("STOCK_WORKER_URL", self.stock.url());
         variables.set_default("PUSH_WORKER_URL", self.push.url());

@@ -4,6 +4,7 @@ mod check;
 mod oauth;
 mod script;
 mod send;
+mod web;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub(crate) fn router() -> Router<Sandbox> {
     Router::new()
         .route("/token", post(oauth::exchange))
         .route("/v1/projects/{project}/messages:send", post(send::handle))
+        .merge(web::router())
         .fallback(not_found)
 }
 
