@@ -93,8 +93,8 @@ async fn main() -> anyhow::Result<ExitCode> {
         say(&format!("zero violations with seed {seed}"));
         return Ok(ExitCode::SUCCESS);
     }
-    for (_, what) in &faults {
-        say(&format!("VIOLATION {what}"));
+    for (order, what) in &faults {
+        say(&format!("VIOLATION {} {what}", order.as_deref().unwrap_or_default()));
     }
     say(&shop.histories(&faults, &told).await?);
     shop.server.stop().await?;
