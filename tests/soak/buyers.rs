@@ -18,7 +18,7 @@ use crate::told::Told;
 pub(crate) const ONE_ANSWER: Duration = Duration::from_secs(10);
 
 /// How long a person keeps trying. Longer than any fault lasts.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 
 /// What banks say.
 const DECLINES: [&str; 5] = [
@@ -70,7 +70,10 @@ impl Visit {
             let page = timeout(ONE_ANSWER, buyer.try_get("/")).await.ok()?.ok()?;
             page.status().is_success().then_some(())
         };
-        let page = async || opens(&one).await.or(opens(&other).await);
+        let page = async || match opens(&one).await {
+            None => opens(&other).await,
+            open => open,
+        };
         insist("the first page", page).await?;
         for _ in 0..self.rng.random_range(0..=2) {
             self.register_a_phone().await?;
@@ -141,7 +144,11 @@ impl Visit {
             _ => None, // the same key again
         };
         if !self.chance(20) {
-            return insist("an order", async || ask(&one).await).await;
+            let ask_around = async || match ask(&one).await {
+                None => ask(&other).await,
+                placed => placed,
+            };
+            return insist("an order", ask_around).await;
         }
         let (order, twin) = tokio::try_join!(
             insist("an order", async || ask(&one).await),

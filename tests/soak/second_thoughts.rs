@@ -76,7 +76,10 @@ impl Visit {
                 let (one, other) = tokio::join!(ask(&one), ask(&other));
                 [one, other]
             } else {
-                [ask(if order.amount % 2 == 0 { &one } else { &other }).await, None]
+                match ask(&one).await {
+                    None => [ask(&other).await, None],
+                    said => [said, None],
+                }
             };
             let known: Vec<_> = answers.iter().flatten().map(|answer| self.heard(order, answer)).collect();
             known.into_iter().any(|known| known).then_some(())
