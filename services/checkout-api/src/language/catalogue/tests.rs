@@ -74,12 +74,12 @@ fn what_is_said_is_in_the_catalogue_and_what_is_there_is_said() {
                 assert!(known.contains_key(key.as_str()), "{place} says {key}, which no catalogue has");
             }
         }
-        // Keys that are chosen first and said later belong to a family.
-        let families = ["bank-", "method-", "past-", "refused-", "status-"];
-        for line in text.lines().filter(|_| place.ends_with(".rs")) {
-            for key in quoted(line).iter().filter(|key| families.iter().any(|family| key.starts_with(family))) {
-                assert!(known.contains_key(key.as_str()), "{place} chooses {key}, which no catalogue has");
-            }
+    }
+    // Keys that are chosen first and said later belong to a family.
+    let families = ["bank-", "method-", "past-", "refused-", "status-"];
+    for (place, text) in files("src/pages", ".rs") {
+        for key in text.lines().flat_map(quoted).filter(|key| families.iter().any(|family| key.starts_with(family))) {
+            assert!(known.contains_key(key.as_str()), "{place} chooses {key}, which no catalogue has");
         }
     }
     for key in known.keys() {
