@@ -168,7 +168,8 @@ impl Bench {
         setup.apply(&setup.survey().await?).await?;
         if worker.is_none() {
             let url = format!("http://{}/v1/{}", self.emulator.host(), stock().resource(&access.project));
-            let subscription = json!({"topic": access.topic(stock().topic)});
+            // The emulator cannot change when a subscription expires.
+            let subscription = json!({"topic": access.topic(stock().topic), "expirationPolicy": {}});
             self.client.put(url).json(&subscription).send().await?.error_for_status()?;
         }
         Ok(())
