@@ -1,20 +1,16 @@
 //! Google's Pub/Sub emulator: one per test process, and more for tests that kill it.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use std::{env, fmt, fs, io, thread};
+use std::{env, fmt, fs, io};
 
-use reqwest::Client;
-use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
 
-/// A cold Java on a busy machine takes a while.
-const START_UP: Duration = Duration::from_mins(1);
+use crate::mortal::{self, free_port};
 
 /// A running emulator.
 pub struct Emulator {
@@ -95,10 +91,7 @@ impl Emulator {
     /// When there is none, or it does not start.
     pub async fn start() -> Result<Arc<Self>, NoEmulator> {
         let jar = jar().ok_or(NoEmulator::NotInstalled)?;
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        drop(listener); // the emulator takes the port over
-        let emulator = Self { jar, port, pid: Mutex::default() };
+        let emulator = Self { jar, port: free_port().await, pid: Mutex::default() };
         emulator.run().await.map_err(NoEmulator::DoesNotStart)?;
         Ok(Arc::new(emulator))
     }
@@ -117,7 +110,7 @@ impl Emulator {
     pub async fn kill(&self) {
         let killed = Command::new("kill").args(["-KILL", &self.pid().to_string()]).status();
         assert!(killed.expect("a kill command").success());
-        while self.answers().await {
+        while mortal::answers(&self.address()).await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -128,36 +121,15 @@ impl Emulator {
     }
 
     async fn run(&self) -> io::Result<()> {
-        let mut java = Command::new("setpriv");
-        // A signal on the parent's death comes when the thread ends that started the child: so that one stays.
-        java.args(["--pdeathsig", "KILL", "--", "java", "-Xmx256m", "-XX:+UseSerialGC", "-jar"]).arg(&self.jar);
+        let mut java = Command::new("java");
+        java.args(["-Xmx256m", "-XX:+UseSerialGC", "-jar"]).arg(&self.jar);
         java.args(["--host=127.0.0.1", &format!("--port={}", self.port)]);
-        java.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let (started, child) = tokio::sync::oneshot::channel();
-        thread::spawn(move || match java.spawn() {
-            Ok(mut child) => {
-                let _ = started.send(Ok(child.id()));
-                let _ = child.wait();
-            }
-            Err(error) => {
-                let _ = started.send(Err(error));
-            }
-        });
-        let pid = child.await.expect("an answer")?;
-        *self.pid.lock().unwrap() = pid;
-        let deadline = Instant::now() + START_UP;
-        while !self.answers().await {
-            if Instant::now() > deadline || !Path::new(&format!("/proc/{pid}/exe")).exists() {
-                return Err(io::Error::other("it does not answer"));
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        *self.pid.lock().unwrap() = mortal::start(&java, &self.address()).await?;
         Ok(())
     }
 
-    async fn answers(&self) -> bool {
-        let client = Client::builder().no_proxy().build().expect("a client");
-        client.get(format!("http://{}/", self.host())).send().await.is_ok_and(|answer| answer.status().is_success())
+    fn address(&self) -> String {
+        format!("http://{}/", self.host())
     }
 }
 

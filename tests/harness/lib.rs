@@ -14,6 +14,7 @@ mod delivery;
 mod emulator;
 mod google;
 mod guarded;
+pub mod mortal;
 mod operator;
 mod process;
 mod push;
@@ -131,7 +132,9 @@ impl OpenShop {
 
         let (sandbox_listener, sandbox_url) = listen().await;
         let sandbox = Sandbox::new(sandbox::Settings { public_url: sandbox_url.clone(), ..Default::default() });
-        spawn(sandbox_listener, sandbox::router(sandbox.clone()), &stop);
+        // As it is served for real: its pages would not work under the policy that our own services put on all answers.
+        let sandbox_serves = sandbox::router(sandbox.clone());
+        tokio::spawn(serve::serve(sandbox_listener, sandbox_serves, Limits::default(), stop.clone()));
 
         let google = match emulator {
             Some(emulator) => Some(Google::start(emulator, &stop).await),

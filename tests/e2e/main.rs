@@ -1,0 +1,33 @@
+//! The storefront in a real browser: Chromium, driven through chromedriver, against a whole shop over HTTP.
+//!
+//! Each test has a browser process with a profile of its own. It fails on whatever a buyer would not report: a script
+//! error, a violation of the content security policy, a request that failed (see [`trouble`]). What pages say changes;
+//! so tests find things by roles, names and data attributes, and texts only where the text is the point.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
+
+mod accidents;
+mod axe;
+mod browser;
+mod buyer;
+mod driver;
+mod gallery;
+mod purchase;
+mod refusals;
+mod trouble;
+mod ways;
+
+use browser::Browser;
+use harness::OpenShop;
+
+/// Opens a shop and a browser, and insists after the scenario that nothing went wrong in the browser unseen.
+async fn visit(scenario: impl AsyncFnOnce(&OpenShop, &Browser)) {
+    if !driver::is_there().await {
+        return;
+    }
+    let shop = OpenShop::open().await;
+    shop.follow_stock().await;
+    let browser = Browser::open(&shop.url).await;
+    scenario(&shop, &browser).await;
+    browser.close().await;
+}
