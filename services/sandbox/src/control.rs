@@ -6,7 +6,7 @@
 //! | `DELETE faults` | | forgets queued faults |
 //! | `POST fcm/scripts` | `{"token":"…","steps":["unavailable:1","ok"]}` | scripts a device token |
 //! | `POST fcm/revoke` | `{"expiresIn":5?}` | revokes all access tokens; later ones live that long |
-//! | `POST oidc/lies` | `{"lie":"wrong-nonce"}` | makes the next id token wrong; the names are in [`IdTokenLie`](crate::IdTokenLie) |
+//! | `POST oidc/lies` | `{"lie":"wrong-nonce"}` | makes the next id token wrong; the names are in [`IdTokenLie`] |
 //! | `POST oidc/rotate` | | the identity provider signs with another key |
 //! | `POST oidc/down` | `{"down":true}` | the identity provider answers 503, or no more |
 //! | `POST clock` | `{"advanceSeconds":600}` | moves the payments' clock |
