@@ -312,7 +312,8 @@ async fn two_payments_for_one_order_pay_once() {
         "UPDATE stock SET reserved = 0",
         "UPDATE payments SET status = 'canceled', settled_at = now(), next_check_at = NULL",
         "UPDATE orders SET status = 'pending', payment_key = NULL",
-        "INSERT INTO order_log (order_id, from_status, to_status, cause) SELECT id, 'confirming', 'pending', 'test' FROM orders",
+        "INSERT INTO order_log (order_id, from_status, to_status, payment_id, cause)
+            SELECT order_id, 'confirming', 'pending', id, 'test' FROM payments",
     ] {
         shop.execute(change).await;
     }
