@@ -74,7 +74,9 @@ async fn two_tabs_pay_for_one_order_once() {
         browser.in_window("card").await;
         browser.arrives("/checkout/").await;
         assert!(browser.path().await.contains(&order));
-        assert_eq!((taken(shop).0, shop.count("SELECT count(*) FROM orders").await), (15_000, 1));
+        assert_eq!((taken(shop), shop.count("SELECT count(*) FROM orders").await), ((15_000, 1), 1));
+        shop.deliver_events().await;
+        shop.verify().await;
     })
     .await;
 }

@@ -1,5 +1,7 @@
 //! What a buyer does in this shop, with mouse and eyes.
 
+use std::collections::BTreeMap;
+
 use harness::{Buyer, OpenShop};
 use reqwest::header::SET_COOKIE;
 use thirtyfour::Cookie;
@@ -69,8 +71,10 @@ impl Browser {
     }
 }
 
-/// Won that the provider has taken and kept, and how many payments it was asked to confirm.
-pub(crate) fn taken(shop: &OpenShop) -> (i64, usize) {
-    let confirmed = shop.sandbox.payments(None).into_iter().filter(|it| it.confirm_calls > 0).count();
-    (shop.sandbox.totals().kept, confirmed)
+/// Won that the provider has taken and kept, and how often it was asked to take some.
+pub(crate) fn taken(shop: &OpenShop) -> (i64, u64) {
+    // Calls are counted by order, and told of each payment that a window was opened for.
+    let calls: BTreeMap<_, _> =
+        shop.sandbox.payments(None).into_iter().map(|it| (it.order_id, it.confirm_calls)).collect();
+    (shop.sandbox.totals().kept, calls.values().sum())
 }

@@ -120,6 +120,8 @@ fn past(
     for refund in refunds {
         past.push((refund.created_at, frame.say("past-refund-begun").with("amount", frame.won(refund.amount))));
         if let Some(at) = refund.done_at {
+            // The provider's clock knows whole seconds only: nothing is told to end before it began.
+            let at = at.max(refund.created_at);
             past.push((at, frame.say("past-refund-done").with("amount", frame.won(refund.amount))));
         }
     }
