@@ -133,9 +133,7 @@ mod tests {
     use super::*;
 
     fn refusals(pairs: &[(&str, &str)]) -> String {
-        let mut env = Env::from_pairs(pairs.iter().copied());
-        Settings::read(&mut env);
-        env.finish().err().map(|error| error.to_string()).unwrap_or_default()
+        Env::refusals_of(pairs, Settings::read)
     }
 
     #[test]

@@ -173,6 +173,13 @@ impl Env {
         Err(SettingsError(self.refusals))
     }
 
+    /// What would be refused if this were the environment: for tests of settings. Empty when nothing is.
+    pub fn refusals_of<S>(pairs: &[(&str, &str)], read: impl FnOnce(&mut Self) -> S) -> String {
+        let mut env = Self::from_pairs(pairs.iter().copied());
+        read(&mut env);
+        env.finish().err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
     fn document(&mut self, name: &'static str, default: Option<String>, description: &'static str) -> &mut Variable {
         let known = self.documented.iter().position(|row| row.name == name);
         let index = known.unwrap_or_else(|| {
