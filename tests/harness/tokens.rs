@@ -3,41 +3,21 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
 
-use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
-use aws_lc_rs::rsa::{KeyPair, KeySize};
 use axum::Json;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use chrono::Utc;
 use jsonwebtoken::jwk::Jwk;
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use jsonwebtoken::{Algorithm, Header, encode};
+use sandbox::RsaKey;
 use serde_json::{Value, json};
 
 /// The service account that pushes come from.
 pub const PUSHER: &str = "pusher@shop.iam.gserviceaccount.com";
 
-struct Key {
-    kid: String,
-    private: EncodingKey,
-    public: Jwk,
-}
-
-/// Making one takes a tenth of a second, so all tests share them.
-static KEYS: LazyLock<[Key; 4]> = LazyLock::new(|| {
-    [0, 1, 2, 3].map(|number| {
-        let pair = KeyPair::generate(KeySize::Rsa2048).expect("an RSA key pair");
-        let der: Pkcs8V1Der<'_> = pair.as_der().expect("a PKCS #8 document");
-        let body = BASE64_STANDARD.encode(der.as_ref());
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
-        let private = EncodingKey::from_rsa_pem(pem.as_bytes()).expect("an RSA key");
-        let mut public = Jwk::from_encoding_key(&private, Algorithm::RS256).expect("a public key");
-        let kid = format!("key-{number}");
-        public.common.key_id = Some(kid.clone());
-        Key { kid, private, public }
-    })
-});
+/// All tests share them.
+static KEYS: LazyLock<[RsaKey; 4]> =
+    LazyLock::new(|| [0, 1, 2, 3].map(|number| RsaKey::generate(&format!("key-{number}"))));
 
 /// What Google has: a key to sign with, and the set that it publishes, which always holds two.
 #[derive(Default)]
@@ -71,7 +51,7 @@ impl KeyRing {
 
     /// The header of a good token.
     pub fn header(&self) -> Header {
-        Header { kid: Some(self.key(0).kid.clone()), ..Header::new(Algorithm::RS256) }
+        Header { kid: Some(self.key(0).id.clone()), ..Header::new(Algorithm::RS256) }
     }
 
     /// A token that says whatever it is told to say, by the key that the header should name.
@@ -89,7 +69,7 @@ impl KeyRing {
         &self.key(0).public
     }
 
-    fn key(&self, further: usize) -> &'static Key {
+    fn key(&self, further: usize) -> &'static RsaKey {
         &KEYS[(*self.current.lock().unwrap() + further) % KEYS.len()]
     }
 }

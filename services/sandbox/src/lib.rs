@@ -36,6 +36,7 @@ mod ids;
 mod lock;
 mod oidc;
 mod pages;
+mod rsa_key;
 mod serving;
 mod settings;
 #[cfg(test)]
@@ -58,6 +59,7 @@ use tokio::sync::Notify;
 pub use faults::{Endpoint, Fault, FaultOrder};
 pub use fcm::{Notification, Step, UnknownStep};
 pub use oidc::IdTokenLie;
+pub use rsa_key::RsaKey;
 pub use serving::{Serving, run};
 pub use settings::Settings;
 pub use toss::{Entry, Refusal, Status, Totals, Webhook};

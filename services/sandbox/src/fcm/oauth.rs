@@ -2,22 +2,19 @@
 
 use std::sync::LazyLock;
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
-use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Form, Json};
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use base64::prelude::BASE64_STANDARD;
 use chrono::Utc;
 use http::StatusCode;
+use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::{Sandbox, Settings};
+use crate::{RsaKey, Sandbox, Settings};
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const SCOPES: [&str; 2] =
@@ -31,19 +28,16 @@ const BASE64_URL: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// One pair per process: it protects nothing, and making it takes a tenth of a second.
-#[expect(clippy::expect_used, reason = "key generation fails only without a random source, and then nothing works")]
-static KEY: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate(KeySize::Rsa2048).expect("an RSA key pair"));
+/// One per process.
+static KEY: LazyLock<RsaKey> = LazyLock::new(|| RsaKey::generate("sandbox"));
 
 /// The file Google's console would offer for download, for an account that exists only here.
-#[expect(clippy::expect_used, reason = "a key that was just generated can be written down")]
 pub(crate) fn service_account_json(settings: &Settings) -> String {
-    let der: Pkcs8V1Der<'_> = KEY.as_der().expect("a PKCS #8 document");
     json!({
         "type": "service_account",
         "project_id": settings.project_id,
-        "private_key_id": "sandbox",
-        "private_key": pem(der.as_ref()),
+        "private_key_id": KEY.id,
+        "private_key": KEY.pem,
         "client_email": client_email(settings),
         "client_id": "100000000000000000000",
         "token_uri": token_uri(settings),
@@ -57,20 +51,6 @@ fn client_email(settings: &Settings) -> String {
 
 fn token_uri(settings: &Settings) -> String {
     format!("{}/fcm/token", settings.public_url)
-}
-
-fn pem(der: &[u8]) -> String {
-    let encoded = BASE64_STANDARD.encode(der);
-    let mut pem = String::from("-----BEGIN PRIVATE KEY-----\n");
-    let mut rest = encoded.as_str();
-    while !rest.is_empty() {
-        let (line, remaining) = rest.split_at(rest.len().min(64));
-        pem.push_str(line);
-        pem.push('\n');
-        rest = remaining;
-    }
-    pem.push_str("-----END PRIVATE KEY-----\n");
-    pem
 }
 
 #[derive(Deserialize)]
@@ -156,29 +136,25 @@ fn verified_claims(assertion: &str) -> Option<Claims> {
     if header.alg != "RS256" {
         return None;
     }
-    let signature = BASE64_URL.decode(signature).ok()?;
-    UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, KEY.public_key().as_ref())
-        .verify(signed.as_bytes(), &signature)
-        .ok()?;
+    let key = DecodingKey::from_jwk(&KEY.public).ok()?;
+    let unpadded = signature.trim_end_matches('=');
+    let genuine = jsonwebtoken::crypto::verify(unpadded, signed.as_bytes(), &key, Algorithm::RS256).ok()?;
+    if !genuine {
+        return None;
+    }
     serde_json::from_slice(&BASE64_URL.decode(claims).ok()?).ok()
 }
 
 /// Signs as a client library would; for the tests of everything behind the token.
 #[cfg(test)]
 pub(super) mod signing {
-    use aws_lc_rs::rand::SystemRandom;
-    use aws_lc_rs::signature::RSA_PKCS1_SHA256;
-    use base64::prelude::BASE64_URL_SAFE_NO_PAD;
     use serde_json::Value;
 
     use super::*;
 
     pub(crate) fn assertion(claims: &Value) -> String {
-        let encode = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", encode(&json!({"alg": "RS256", "typ": "JWT"})), encode(claims));
-        let mut signature = vec![0; KEY.public_modulus_len()];
-        KEY.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
-        format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+        let header = jsonwebtoken::Header::new(Algorithm::RS256);
+        jsonwebtoken::encode(&header, claims, &KEY.private).unwrap()
     }
 
     pub(crate) fn claims(settings: &Settings) -> Value {

@@ -2,43 +2,23 @@
 
 use std::sync::LazyLock;
 
-use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
-use aws_lc_rs::rsa::{KeyPair, KeySize};
 use base64::Engine as _;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::Utc;
-use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use super::IdTokenLie;
+use crate::RsaKey;
 
 const TOKEN_LIFETIME_SECONDS: i64 = 300;
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 
-struct Key {
-    id: String,
-    private: EncodingKey,
-    public: Jwk,
-}
+/// One set per process. The last one is never published.
+static KEYS: LazyLock<[RsaKey; 3]> =
+    LazyLock::new(|| [0, 1, 2].map(|number| RsaKey::generate(&format!("sandbox-{number}"))));
 
-/// Made once per process: they protect nothing, and making one takes a tenth of a second. The last one is never published.
-#[expect(clippy::expect_used, reason = "key generation fails only without a random source, and then nothing works")]
-static KEYS: LazyLock<[Key; 3]> = LazyLock::new(|| {
-    [0, 1, 2].map(|number| {
-        let pair = KeyPair::generate(KeySize::Rsa2048).expect("an RSA key pair");
-        let der: Pkcs8V1Der<'_> = pair.as_der().expect("a PKCS #8 document");
-        let body = BASE64_STANDARD.encode(der.as_ref());
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
-        let private = EncodingKey::from_rsa_pem(pem.as_bytes()).expect("an RSA key");
-        let mut public = Jwk::from_encoding_key(&private, Algorithm::RS256).expect("a public key");
-        let id = format!("sandbox-{number}");
-        public.common.key_id = Some(id.clone());
-        Key { id, private, public }
-    })
-});
-
-fn key(number: usize) -> &'static Key {
+fn key(number: usize) -> &'static RsaKey {
     &KEYS[number % (KEYS.len() - 1)]
 }
 
