@@ -180,6 +180,11 @@ impl Browser {
         self.command("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
     }
 
+    /// Answers the question whether the pages may show notifications, which nobody can click on in a test.
+    pub(crate) async fn allow_notifications(&self) {
+        self.command("Browser.grantPermissions", json!({"origin": self.base, "permissions": ["notifications"]})).await;
+    }
+
     /// A picture of the whole page, as PNG in base64.
     pub(crate) async fn picture(&self) -> String {
         let size = self.ask("return [document.body.offsetWidth, document.documentElement.scrollHeight]", vec![]).await;

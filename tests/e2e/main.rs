@@ -12,6 +12,9 @@ mod browser;
 mod buyer;
 mod driver;
 mod gallery;
+mod live_stock;
+mod members;
+mod notifications;
 mod purchase;
 mod refusals;
 mod trouble;
@@ -22,10 +25,15 @@ use harness::OpenShop;
 
 /// Opens a shop and a browser, and insists after the scenario that nothing went wrong in the browser unseen.
 async fn visit(scenario: impl AsyncFnOnce(&OpenShop, &Browser)) {
+    visit_with(&[], scenario).await;
+}
+
+/// The same, of a shop whose storefront is also told this.
+async fn visit_with(own: &'static [(&'static str, &'static str)], scenario: impl AsyncFnOnce(&OpenShop, &Browser)) {
     if !driver::is_there().await {
         return;
     }
-    let shop = OpenShop::open().await;
+    let shop = OpenShop::open_with(own).await;
     shop.follow_stock().await;
     let browser = Browser::open(&shop.url).await;
     scenario(&shop, &browser).await;

@@ -115,7 +115,7 @@ impl OpenShop {
         Self::open_on(None, &[]).await
     }
 
-    /// Opens a shop whose storefront is also told this.
+    /// Opens a shop whose storefront is also told this; `{sandbox}` stands for the sandbox's address.
     pub async fn open_with(own: &'static [(&'static str, &'static str)]) -> Self {
         Self::open_on(None, own).await
     }
@@ -163,7 +163,7 @@ impl OpenShop {
             google.relay.connect(workers.iter().map(|(worker, at)| (worker.name(), at.url.clone())).collect());
             google.set_up().await;
         }
-        let told = own.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        let told: Vec<_> = own.iter().map(|(name, value)| (*name, value.replace("{sandbox}", &sandbox_url))).collect();
         let addresses = Addresses {
             database: database_url.clone(),
             sandbox: sandbox_url,

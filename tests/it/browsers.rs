@@ -38,6 +38,14 @@ async fn another_site_changes_nothing() {
     }
     assert_eq!(buyer.status(&order).await, "pending");
 
+    // Whoever was led here by a foreign page's form is told so by a page.
+    let form = [("origin", "null"), ("accept", "text/html"), ("content-type", "application/x-www-form-urlencoded")];
+    let answer = buyer.send("POST", &format!("/orders/{}/cancel", order.id), &form, b"").await;
+    assert_eq!(answer.status(), 403);
+    assert!(answer.headers()["content-security-policy"].to_str().unwrap().contains("form-action 'self'"));
+    assert!(answer.text().await.unwrap().contains("다른 사이트에서 보낸 요청입니다"));
+    assert_eq!(buyer.status(&order).await, "pending");
+
     let own = [("origin", shop.url.as_str()), json, ("idempotency-key", "k")];
     let basket = serde_json::to_vec(&buyer.basket(&[("poster", 1)])).unwrap();
     assert_eq!(buyer.send("POST", "/api/orders", &own, &basket).await.status(), 201);
@@ -109,11 +117,13 @@ async fn every_answer_says_what_it_may_load() {
         assert_eq!(is_page, ["/checkout", "/orders"].iter().any(|it| path.starts_with(it)) || path == "/", "{path}");
         let policy = if with_widget.contains(&path) { &widget } else { &plain };
         let (policy, opener) = if is_page { (policy.as_str(), "same-origin-allow-popups") } else { (nothing, "") };
+        // Our own forms are to say where they come from.
+        let referrer = if is_page { "same-origin" } else { "no-referrer" };
         let cached = if path.starts_with("/assets/") { "public, max-age=3600" } else { "no-store" };
         let expected = [
             ("content-security-policy", policy),
             ("cross-origin-opener-policy", opener),
-            ("referrer-policy", "no-referrer"),
+            ("referrer-policy", referrer),
             ("x-content-type-options", "nosniff"),
             ("cache-control", cached),
             ("strict-transport-security", ""), // the test shop speaks plain http

@@ -223,6 +223,22 @@ fn everybody_is_found_where_they_listen() {
 }
 
 #[test]
+fn the_storefront_finds_the_sandbox_where_a_browser_does() {
+    let told = &Compose::read().services["checkout-api"].environment;
+    let sandbox = sandbox::Settings::default();
+    for (variable, value) in [
+        ("OIDC_ISSUER", format!("{}/oidc", sandbox.public_url)),
+        ("OIDC_CLIENT_ID", sandbox.oidc_client_id),
+        ("OIDC_CLIENT_SECRET", sandbox.oidc_client_secret),
+        ("FIREBASE_CONFIG", sandbox::FIREBASE_CONFIG.to_owned()),
+        ("FIREBASE_VAPID_KEY", sandbox::FIREBASE_VAPID_KEY.to_owned()),
+        ("FIREBASE_SDK_URL", format!("{}/fcm/web", sandbox.public_url)),
+    ] {
+        assert_eq!(told.get(variable), Some(&value), "{variable}");
+    }
+}
+
+#[test]
 fn only_what_buyers_need_is_reached_from_outside_and_only_from_this_machine() {
     let compose = Compose::read();
     let mut published = BTreeSet::new();

@@ -23,6 +23,9 @@
       form.inert = soldOut;
       form.quantity.max = Math.max(left, 1);
     }
+    // Nothing has been typed on a page that sold nothing. Not all of those who waited at once.
+    const awaited = !soldOut && document.querySelector(`[data-awaits="${id}"]`);
+    if (awaited) setTimeout(() => location.reload(), Math.random() * 3000);
   };
 
   const close = () => {

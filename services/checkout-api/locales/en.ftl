@@ -201,6 +201,8 @@ bank-toss = Toss Bank
 
 no-such-page = There is no such page
 no-such-page-text = The address has changed or was mistyped.
+not-from-here = That request came from another site
+not-from-here-text = Nothing was changed. Please try again on the shop’s own page.
 too-fast = Too many requests
 too-fast-text = Please try again in a moment.
 bad-link = That address is not right

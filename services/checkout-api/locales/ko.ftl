@@ -188,6 +188,8 @@ bank-toss = 토스뱅크
 
 no-such-page = 페이지를 찾을 수 없습니다
 no-such-page-text = 주소가 바뀌었거나 잘못 입력되었습니다.
+not-from-here = 다른 사이트에서 보낸 요청입니다
+not-from-here-text = 아무것도 바뀌지 않았습니다. 상점 페이지에서 다시 시도해 주세요.
 too-fast = 요청이 너무 많습니다
 too-fast-text = 잠시 후 다시 시도해 주세요.
 bad-link = 잘못된 주소입니다

@@ -6,7 +6,9 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HeaderName, ORIGIN, STRICT_TRANSPORT_SECURITY};
+use http::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HeaderName, ORIGIN, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use service::{Problem, says_json};
 use tracing::warn;
@@ -21,15 +23,24 @@ const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-p
 /// Toss's payment window opens as a popup and reports back to its opener; Toss asks for exactly this value.
 const POPUPS_REPORT_BACK: HeaderValue = HeaderValue::from_static("same-origin-allow-popups");
 
+/// Other sites learn nothing either way. Under `no-referrer` a browser that knows no `Sec-Fetch-Site` sends our own forms with
+/// `Origin: null`, which cannot be told from a foreign page's.
+const TELLS_OURSELVES: HeaderValue = HeaderValue::from_static("same-origin");
+
 /// No `includeSubDomains`: what else runs under the shop's domain is not ours to decide.
 const A_YEAR_OF_HTTPS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// The widget's own hosts. Toss publishes no list, so its domain is trusted as a whole; scripts come from one host only.
 const TOSS_DOMAIN: &str = "tosspayments.com";
 
-/// Puts the rules for browsers around every route.
+/// Refuses changes that another site asked for, before anything else looks at them.
 pub(crate) fn guarded(router: Router, rules: Arc<Rules>) -> Router {
     router.layer(from_fn_with_state(rules, guard))
+}
+
+/// Has every answer say what a browser may make of it.
+pub(crate) fn dressed(router: Router, rules: Arc<Rules>) -> Router {
+    router.layer(from_fn_with_state(rules, dress))
 }
 
 pub(crate) struct Rules {
@@ -76,6 +87,12 @@ async fn guard(State(rules): State<Arc<Rules>>, request: Request, next: Next) ->
         let title = "This request comes from another site";
         return Problem::new(StatusCode::FORBIDDEN, "foreign-origin", title).into_response();
     }
+    next.run(request).await
+}
+
+async fn dress(State(rules): State<Arc<Rules>>, request: Request, next: Next) -> Response {
+    // Where the provider's answer stands in the address, as the payment key does.
+    let tells_nobody = request.uri().path().starts_with("/api/");
     let mut response = next.run(request).await;
     let page = is_page(response.headers());
     let holds_widget = response.extensions().get::<HoldsWidget>().is_some();
@@ -87,6 +104,9 @@ async fn guard(State(rules): State<Arc<Rules>>, request: Request, next: Next) ->
     if let Some(policy) = policy.clone().filter(|_| page) {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
         headers.insert(OPENER_POLICY, POPUPS_REPORT_BACK);
+        if !tells_nobody {
+            headers.insert(REFERRER_POLICY, TELLS_OURSELVES);
+        }
     }
     response
 }

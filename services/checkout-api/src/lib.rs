@@ -56,6 +56,6 @@ pub fn router(app: App) -> Router {
         .with_state(app);
     // A route and no fallback, so that the layers below are around it too.
     let routes = routes.route("/{*nothing}", any(async || Problem::not_found()));
-    let routes = pace::limited(routes, pace).layer(from_fn(pages::explained));
-    browser::guarded(routes, rules).layer(Extension(offer))
+    let routes = browser::guarded(pace::limited(routes, pace), Arc::clone(&rules));
+    browser::dressed(routes.layer(from_fn(pages::explained)), rules).layer(Extension(offer))
 }

@@ -21,8 +21,8 @@ const MAX_AGE: u32 = 180 * 24 * 60 * 60;
 /// Half a day, the most that a member's session lasts in the database.
 const MEMBER_MAX_AGE: u32 = 12 * 60 * 60;
 
-/// Whoever holds a live session, if anybody does.
-#[derive(Debug)]
+/// Whoever holds a live session, if anybody does. A request asks once, however many want to know.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Visitor(pub(crate) Option<Customer>);
 
 /// Whoever is asking; a guest from now on, if nobody was known.
@@ -43,11 +43,15 @@ impl FromRequestParts<App> for Visitor {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        if let Some(known) = parts.extensions.get::<Self>() {
+            return Ok(*known);
+        }
         let Some(hash) = session(&parts.headers, &app.shop.public_url) else { return Ok(Self(None)) };
         let customer = app.desk.sessions.submit(hash).await.map_err(|problem| unavailable(&problem))?;
         if customer.is_some_and(|customer| customer.in_need_of_keeping) {
             members::keep(&app.db, &hash).await.map_err(|error| database_trouble(&error))?;
         }
+        parts.extensions.insert(Self(customer));
         Ok(Self(customer))
     }
 }

@@ -5,7 +5,8 @@ const told = { registered: [], unregistered: [] };
 
 const device = (options) => {
   if (!options?.vapidKey) throw new Error("messaging/token-subscribe-failed: no vapidKey");
-  const known = localStorage.getItem(KEY) ?? `phone-${crypto.randomUUID()}`;
+  // Whoever opens a notification on the sandbox's page is to get to the shop that this browser was on.
+  const known = localStorage.getItem(KEY) ?? `phone-${crypto.randomUUID()}@${location.origin}`;
   localStorage.setItem(KEY, known);
   return known;
 };

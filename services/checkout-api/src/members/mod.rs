@@ -8,14 +8,13 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::extract::rejection::FormRejection;
-use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Router};
 use database::customers::TokenHash;
 use database::members;
 use domain::{DeviceToken, TokenKind};
-use http::header::{COOKIE, SET_COOKIE};
-use http::{Extensions, HeaderMap};
+use http::HeaderMap;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use service::{ApiQuery, Problem};
@@ -27,7 +26,7 @@ pub use settings::ProviderSettings;
 
 use crate::app::{App, database_trouble};
 use crate::pages::{Frame, sign_in_problem, signed_out};
-use crate::session::{Guest, NewCookie, hash, session};
+use crate::session::{Guest, NewCookie, Visitor, hash, session};
 use crate::web_push::WebPush;
 use local_path::local_path;
 
@@ -50,7 +49,7 @@ pub(crate) struct Offer {
 /// How a page is to greet its reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Account {
-    /// There is no signing in.
+    /// There is no signing in, or nobody has asked who it is.
     None,
     /// Nobody has signed in on this browser.
     Guest,
@@ -58,23 +57,13 @@ pub(crate) enum Account {
     Member,
 }
 
-/// As long as the cookie of a member's session.
-const MEMBER_FOR: u32 = 12 * 60 * 60;
-
 impl Account {
-    /// Goes by a note in the browser, for a button and nothing else: what somebody may see is up to their session.
-    pub(crate) fn of(headers: &HeaderMap, extensions: &Extensions) -> Self {
-        if !extensions.get::<Offer>().is_some_and(|offer| offer.sign_in) {
-            return Self::None;
+    pub(crate) fn of(offer: &Offer, Visitor(customer): Visitor) -> Self {
+        match customer {
+            _ if !offer.sign_in => Self::None,
+            Some(customer) if customer.member => Self::Member,
+            _ => Self::Guest,
         }
-        let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-        let member = cookies.flat_map(|value| value.split(';')).any(|pair| pair.trim() == "member=1");
-        if member { Self::Member } else { Self::Guest }
-    }
-
-    /// Has the browser note for so many seconds that somebody has signed in on it.
-    fn note(seconds: u32) -> String {
-        format!("member=1; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}")
     }
 }
 
@@ -138,8 +127,7 @@ async fn arrive(
     let orders = members::sign_in(&app.db, &who, &fresh, Some(&former)).await;
     let orders = orders.map_err(|error| database_trouble(&error))?;
     info!(orders, "A member signed in");
-    let note = AppendHeaders([(SET_COOKIE, Account::note(MEMBER_FOR))]);
-    Ok((cookie, note, Redirect::to(&sign_in.return_to)).into_response())
+    Ok((cookie, Redirect::to(&sign_in.return_to)).into_response())
 }
 
 /// The form of the button, with the device that stops being the member's.
@@ -168,7 +156,6 @@ async fn sign_out(
         Some(provider) => provider.farewell(&app.shop.public_url).await,
         None => None,
     };
-    let gone = (NewCookie::taken_away(&app.shop.public_url), AppendHeaders([(SET_COOKIE, Account::note(0))]));
     frame.account = Account::Guest;
-    Ok((gone.0, gone.1, signed_out(&frame, farewell)).into_response())
+    Ok((NewCookie::taken_away(&app.shop.public_url), signed_out(&frame, farewell)).into_response())
 }

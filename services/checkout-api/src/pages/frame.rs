@@ -1,6 +1,5 @@
 //! What surrounds every page: its language, its header, and where its own address is needed.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -8,11 +7,13 @@ use chrono::{DateTime, Utc};
 use domain::Won;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Uri};
+use service::Problem;
 
 use super::assets;
+use crate::app::App;
 use crate::language::{Language, Text, won};
 use crate::members::{Account, Offer};
-use crate::session;
+use crate::session::{self, Visitor};
 use crate::web_push::WebPush;
 
 /// What `base.html` needs. Every page has one, called `frame`.
@@ -32,6 +33,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    /// The frame of a page for nobody in particular.
     pub(super) fn of(uri: &Uri, headers: &HeaderMap, extensions: &Extensions) -> Self {
         let query = uri.query().unwrap_or_default().split('&');
         let mut here = format!("{}?", uri.path());
@@ -42,7 +44,7 @@ impl Frame {
         let remember = |language: Language| format!("lang={}; Path=/; SameSite=Lax; Max-Age=31536000", language.tag());
         Self {
             language: Language::of(uri, headers),
-            account: Account::of(headers, extensions),
+            account: Account::None,
             push: extensions.get::<Offer>().and_then(|offer| offer.push.clone()),
             owner: session::tag(headers),
             here,
@@ -91,11 +93,12 @@ impl Frame {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Frame {
-    type Rejection = Infallible;
+impl FromRequestParts<App> for Frame {
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::of(&parts.uri, &parts.headers, &parts.extensions))
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let account = Account::of(&app.offer, Visitor::from_request_parts(parts, app).await?);
+        Ok(Self { account, ..Self::of(&parts.uri, &parts.headers, &parts.extensions) })
     }
 }
 

@@ -32,6 +32,7 @@ fn is_problem(answer: &Response) -> bool {
 fn retold(frame: &Frame, answer: &Response) -> Response {
     let (title, text) = match answer.status() {
         StatusCode::NOT_FOUND => ("no-such-page", "no-such-page-text"),
+        StatusCode::FORBIDDEN => ("not-from-here", "not-from-here-text"),
         StatusCode::TOO_MANY_REQUESTS => ("too-fast", "too-fast-text"),
         status if status.is_server_error() => ("trouble", "trouble-text"),
         _ => ("bad-link", "bad-link-text"),

@@ -62,6 +62,15 @@ pub struct Notification {
     pub received_at: DateTime<Utc>,
 }
 
+impl Notification {
+    /// Where opening it leads to, if a browser registered it: the order's page in the shop that it was on.
+    pub(crate) fn opens(&self) -> Option<String> {
+        let (_, shop) = self.token.split_once('@')?;
+        let order = self.data.get("orderId")?;
+        (shop.starts_with("http://") || shop.starts_with("https://")).then(|| format!("{shop}/orders/{order}"))
+    }
+}
+
 fn shared_text<S: serde::Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(text)
 }
