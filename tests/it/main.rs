@@ -5,6 +5,7 @@
 mod abuse;
 mod audit;
 mod browsers;
+mod canaries;
 mod commands;
 mod configuration;
 #[cfg(debug_assertions)] // a release build has no crash points
