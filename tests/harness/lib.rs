@@ -134,7 +134,8 @@ impl OpenShop {
         let sandbox = Sandbox::new(sandbox::Settings { public_url: sandbox_url.clone(), ..Default::default() });
         // As it is served for real: its pages would not work under the policy that our own services put on all answers.
         let sandbox_serves = sandbox::router(sandbox.clone());
-        tokio::spawn(serve::serve(sandbox_listener, sandbox_serves, Limits::default(), stop.clone()));
+        let unlimited = Limits { connections: 4_096, ..Limits::default() };
+        tokio::spawn(serve::serve(sandbox_listener, sandbox_serves, unlimited, stop.clone()));
 
         let google = match emulator {
             Some(emulator) => Some(Google::start(emulator, &stop).await),

@@ -31,6 +31,7 @@ mod reliability;
 mod returns;
 mod reversals;
 mod roles;
+mod slow_toss;
 mod strangers;
 mod tokens;
 mod web_push;

@@ -13,7 +13,7 @@ use domain::{
     PaymentState, ProviderOrderId, RefundState, Settlement, Undecided, Won,
 };
 use sqlx::PgPool;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
@@ -97,6 +97,8 @@ struct Till {
     under_way: Mutex<HashMap<Return, watch::Receiver<Option<Outcome>>>>,
     tasks: TaskTracker,
     wait: Duration,
+    /// Places for confirms whose buyers wait for the provider's answer.
+    waiting: Semaphore,
     /// Wakes the relay: there is an event to publish.
     announced: Arc<Notify>,
 }
@@ -105,12 +107,15 @@ struct Till {
 const CLAIM_TRIES: usize = 5;
 
 impl Checkout {
-    /// A till whose work is done on `tasks`, so that it survives the request that asked for it.
+    /// A till whose work is done on `tasks`, so that it survives the request that asked for it. Nobody waits for the
+    /// provider longer than `wait`, and no more than `waiting` buyers at once: who waits takes a place among the requests
+    /// in work, and others want to order meanwhile.
     pub fn new(
         db: PgPool,
         gateway: Arc<dyn PaymentGateway>,
         tasks: TaskTracker,
         wait: Duration,
+        waiting: usize,
         announced: Arc<Notify>,
     ) -> Self {
         Self(Arc::new(Till {
@@ -121,6 +126,7 @@ impl Checkout {
             under_way: Mutex::default(),
             tasks,
             wait,
+            waiting: Semaphore::new(waiting),
             announced,
         }))
     }
@@ -148,14 +154,19 @@ impl Checkout {
         let done = UnderWay { till: Arc::clone(&self.0), request: request.clone() };
         let checkout = self.clone();
         self.0.tasks.spawn(async move {
-            let result = checkout.confirm_once(request, traceparent).await;
+            let result = checkout.confirm_once(request, traceparent, &tell).await;
             drop(done); // first, so that whoever comes after the answer asks the database
             tell.send_replace(Some(result));
         });
         outcome
     }
 
-    async fn confirm_once(&self, request: Return, traceparent: Option<String>) -> Outcome {
+    async fn confirm_once(
+        &self,
+        request: Return,
+        traceparent: Option<String>,
+        tell: &watch::Sender<Option<Outcome>>,
+    ) -> Outcome {
         let claim = Claim {
             customer: request.customer,
             order: request.order,
@@ -182,6 +193,10 @@ impl Checkout {
             return match claimed {
                 Claimed::Begun(attempt) => {
                     crash::point!("cf.claim.after_commit");
+                    let place = self.0.waiting.try_acquire();
+                    if place.is_err() {
+                        tell.send_replace(Some(Outcome::Checking)); // and the work goes on
+                    }
                     self.ask(*attempt, traceparent).await
                 }
                 Claimed::Known => self.on_record(id, &claim.key).await,

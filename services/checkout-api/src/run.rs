@@ -84,7 +84,8 @@ impl Parts {
         let announced = Arc::new(Notify::new());
         let circuit = Arc::new(Circuit::new(gateway, settings.provider_pause));
         let asking = Arc::clone(&circuit) as Arc<dyn PaymentGateway>;
-        let checkout = Checkout::new(db.clone(), asking, tasks.clone(), settings.confirm_wait, Arc::clone(&announced));
+        let (wait, waiting) = (settings.confirm_wait, settings.limits.in_flight / 2);
+        let checkout = Checkout::new(db.clone(), asking, tasks.clone(), wait, waiting, Arc::clone(&announced));
         let enqueued = Arc::new(Notify::new());
         let publisher = settings.engine.publisher(db, Arc::clone(&enqueued)).await?;
         let broker = match settings.engine {

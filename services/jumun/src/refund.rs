@@ -91,7 +91,7 @@ async fn ask(
     arguments: Arguments,
 ) -> anyhow::Result<ExitCode> {
     let settings = provider::settings(variables)?;
-    let checkout = Checkout::new(db.clone(), Arc::new(settings.gateway()?), tasks.clone(), WAIT, Arc::default());
+    let checkout = Checkout::new(db.clone(), Arc::new(settings.gateway()?), tasks.clone(), WAIT, 1, Arc::default());
     let Arguments { order, amount, reason, restock, attempt, by, account, dry_run } = arguments;
     let by = by
         .or_else(|| variables.get("USER").map(str::to_owned))
