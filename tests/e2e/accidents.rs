@@ -8,8 +8,7 @@ use crate::visit;
 async fn a_double_click_orders_once() {
     visit(async |shop, browser| {
         browser.choose(shop, "mug").await;
-        let pay = browser.find(&format!("{PAY}:enabled")).await;
-        browser.driver.action_chain().double_click_element(&pay).perform().await.unwrap();
+        browser.double_click(&format!("{PAY}:enabled")).await;
         browser.arrives(shop.sandbox_url()).await;
         browser.in_window("card").await;
         browser.stands("paid").await;

@@ -124,6 +124,12 @@ impl Browser {
         element.click().await.expect("a click");
     }
 
+    /// Waits for an element, and clicks it twice.
+    pub(crate) async fn double_click(&self, css: &str) {
+        let element = self.find(css).await;
+        self.driver.action_chain().double_click_element(&element).perform().await.expect("two clicks");
+    }
+
     /// Waits for an element, and reads what can be seen of its text.
     pub(crate) async fn text(&self, css: &str) -> String {
         self.find(css).await.text().await.expect("a text")

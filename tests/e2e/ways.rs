@@ -75,17 +75,29 @@ async fn the_keyboard_alone_buys_a_mug() {
 #[tokio::test]
 async fn without_scripts_all_but_the_payment_works() {
     visit(async |shop, browser| {
-        let order = browser.move_in(shop).await.place_order(&[("mug", 1)]).await;
         browser.forbid_scripts().await;
         browser.choose(shop, "mug").await;
         assert_eq!(browser.left(shop, "mug").await, 100);
+        browser.fill("#quantity", "2").await;
+        browser.fill("#email", "buyer@example").await; // to a browser an address, to us none
+        browser.expect(422, "/checkout/");
+        browser.click(PAY).await;
+        assert!(browser.text("#email-problem").await.contains("name@example.com"));
+        let typed = browser.find("#quantity").await.value().await.unwrap();
+        assert_eq!(typed.as_deref(), Some("2"), "what was typed is kept");
+        browser.fill("#email", "buyer@example.com").await;
+        browser.double_click(PAY).await;
+        let pay = browser.arrives("/orders/").await;
         assert!(!browser.text("noscript .warn").await.is_empty(), "says that paying needs scripts");
+        let order =
+            pay.strip_prefix("/orders/").and_then(|rest| rest.strip_suffix("/pay")).expect("the order's payment");
         browser.click("nav.languages a[hreflang=en]").await;
         browser.find("html[lang=en] main").await;
         browser.goto("/orders").await;
         browser.click("main a[href^='/orders/']").await;
         browser.click("main form[action$='/cancel'] button").await;
-        assert_eq!(browser.stands("canceled").await, order.id);
+        assert_eq!(browser.stands("canceled").await, order);
+        assert_eq!(shop.count("SELECT count(*) FROM orders").await, 1);
     })
     .await;
 }

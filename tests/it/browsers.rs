@@ -3,8 +3,9 @@
 use harness::OpenShop;
 
 /// Every route of the buyers' API that changes something.
-const CHANGES: [(&str, &str); 8] = [
+const CHANGES: [(&str, &str); 9] = [
     ("POST", "/api/orders"),
+    ("POST", "/checkout/{mug}"),
     ("POST", "/api/orders/{id}/pay"),
     ("POST", "/orders/{id}/cancel"),
     ("POST", "/api/orders/{id}/cancel"),
@@ -30,7 +31,7 @@ async fn another_site_changes_nothing() {
         vec![],
     ];
     for (method, path) in CHANGES {
-        let path = path.replace("{id}", &order.id);
+        let path = path.replace("{id}", &order.id).replace("{mug}", &shop.product("mug").to_string());
         for headers in &foreign {
             let answer = buyer.send(method, &path, headers, b"{}").await;
             assert_eq!(answer.status(), 403, "{method} {path} {headers:?}");

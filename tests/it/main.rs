@@ -20,6 +20,7 @@ mod members;
 mod messages;
 mod notifications;
 mod operations;
+mod order_form;
 mod orders;
 mod outage;
 mod pages;

@@ -6,6 +6,8 @@
   const problem = document.getElementById("problem");
   // One key for one visit: a second click repeats the request instead of making a second order.
   let attempt = crypto.randomUUID();
+  // Without this script the form orders by itself. With it, there is something to pay with first.
+  button.disabled = true;
 
   const won = (amount) => `₩${amount.toLocaleString("en-US")}`;
   // Either a product that is still to be ordered, or an order (data-order) that is still to be paid.
@@ -49,6 +51,14 @@
     ]);
     button.disabled = false;
   };
+
+  for (const step of form.querySelectorAll("[data-step]")) {
+    step.addEventListener("click", () => {
+      if (step.dataset.step > 0) form.quantity.stepUp();
+      else form.quantity.stepDown();
+      form.quantity.dispatchEvent(new Event("input", { bubbles: true }));
+    });
+  }
 
   // Not every field of the form is ours: the widget brings some.
   form.addEventListener("input", ({ target }) => {

@@ -19,8 +19,8 @@
       badge.classList.toggle("few", !soldOut && left <= 10);
     }
     for (const form of document.querySelectorAll(`form[data-product="${id}"]`)) {
-      // Nothing in it can be used, whatever else the page's script makes of its button.
-      form.inert = soldOut;
+      // Nothing of it can be used, whatever else the page's script makes of its button.
+      for (const part of form.querySelectorAll("[data-buying]")) part.inert = soldOut;
       form.quantity.max = Math.max(left, 1);
     }
     // Nothing has been typed on a page that sold nothing. Not all of those who waited at once.

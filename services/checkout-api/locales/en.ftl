@@ -41,8 +41,12 @@ sold-out-text = You cannot buy it right now. Once it is back, you can buy it on 
 ## Checkout
 
 quantity = Quantity
+fewer = One less
+more = One more
+check-quantity = You can order from 1 to { $most }.
 email = E-mail (optional)
 email-hint = Where the payment service sends the receipt.
+check-email = Please check the e-mail address. It looks like name@example.com.
 payment-method = Payment method
 needs-script = Please switch JavaScript on to pay.
 summary = Your order
@@ -55,6 +59,7 @@ agree-first = Please agree to the required terms.
 choose-first = Please choose a payment method.
 card-first = Please choose your card.
 price-changed = The price has changed. Please reload the page to see it. Nothing was charged.
+price-now = The price has changed to { $price }. Please check the total and press again. Nothing was charged.
 too-many-open = You have too many unpaid orders. Please pay or cancel one of them under “My orders”.
 check-fields = Please check quantity and e-mail.
 

@@ -28,8 +28,12 @@ sold-out-text = 지금은 구매할 수 없습니다. 다시 입고되면 이 �
 ## Checkout
 
 quantity = 수량
+fewer = 수량 줄이기
+more = 수량 늘리기
+check-quantity = 1개부터 { $most }개까지 주문할 수 있습니다.
 email = 이메일 (선택)
 email-hint = 결제 서비스가 보내는 영수증을 받을 주소입니다.
+check-email = 이메일 주소를 확인해 주세요. 예: name@example.com
 payment-method = 결제 수단
 needs-script = 결제하려면 자바스크립트를 켜 주세요.
 summary = 주문 요약
@@ -42,6 +46,7 @@ agree-first = 필수 약관에 동의해 주세요.
 choose-first = 결제 수단을 선택해 주세요.
 card-first = 카드 정보를 선택해 주세요.
 price-changed = 가격이 바뀌었습니다. 새로고침하여 확인해 주세요. 청구된 금액은 없습니다.
+price-now = 가격이 바뀌어 지금은 { $price }입니다. 금액을 확인하고 다시 눌러 주세요. 청구된 금액은 없습니다.
 too-many-open = 결제하지 않은 주문이 너무 많습니다. 주문 내역에서 결제하거나 취소해 주세요.
 check-fields = 수량과 이메일을 확인해 주세요.
 

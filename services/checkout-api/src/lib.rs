@@ -8,6 +8,7 @@ mod language;
 mod learn;
 mod members;
 mod operator;
+mod ordering;
 mod pace;
 mod pages;
 mod reconcile;

@@ -39,7 +39,7 @@ impl Action {
     fn of(method: &Method, route: &str, known: bool) -> Option<Self> {
         match (method.is_safe(), route) {
             (_, route) if route.starts_with("/admin/") => Some(Self::Admin),
-            (false, "/api/orders") => Some(Self::Create),
+            (false, "/api/orders" | "/checkout/{product_id}") => Some(Self::Create),
             (true, "/" | "/checkout/{product_id}") if !known => Some(Self::Poll),
             (false, "/api/payments/confirm") | (true, "/api/checkout/callback" | "/api/checkout/callback/{token}") => {
                 Some(Self::Confirm)
@@ -132,6 +132,7 @@ mod tests {
     fn whatever_writes_is_counted() {
         let of = |method, route, known| Action::of(&method, route, known);
         assert_eq!(of(Method::POST, "/api/orders", true), Some(Action::Create));
+        assert_eq!(of(Method::POST, "/checkout/{product_id}", true), Some(Action::Create));
         assert_eq!(of(Method::GET, "/", false), Some(Action::Poll), "opens a session");
         assert_eq!(of(Method::HEAD, "/checkout/{product_id}", false), Some(Action::Poll));
         assert_eq!(of(Method::GET, "/", true), None);

@@ -58,11 +58,34 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
     }
 }
 
+/// What a page's form sends. 415 if it is something else, 413 if too large, 422 if it does not fit.
+#[derive(Debug, Clone, Copy)]
+pub struct ApiForm<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiForm<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !says(request.headers(), "application/x-www-form-urlencoded") {
+            return Err(Problem::of(StatusCode::UNSUPPORTED_MEDIA_TYPE).detail("expected a form"));
+        }
+        let ApiBytes(bytes) = ApiBytes::from_request(request, state).await?;
+        if bytes.windows(3).any(|it| it == b"%00") || bytes.contains(&0) {
+            return Err(Problem::invalid("a NUL character in the form"));
+        }
+        serde_urlencoded::from_bytes(&bytes).map(Self).map_err(|_| Problem::invalid("not the form of that page"))
+    }
+}
+
 /// Whether a request calls its body JSON.
 pub fn says_json(headers: &HeaderMap) -> bool {
+    says(headers, "application/json")
+}
+
+fn says(headers: &HeaderMap, kind: &str) -> bool {
     let content_type = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
     let essence = content_type.unwrap_or_default().split(';').next();
-    essence.is_some_and(|it| it.trim().eq_ignore_ascii_case("application/json"))
+    essence.is_some_and(|it| it.trim().eq_ignore_ascii_case(kind))
 }
 
 fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

@@ -20,7 +20,7 @@ mod start;
 mod streams;
 mod trace_parent;
 
-pub use extract::{ApiBytes, ApiJson, ApiPath, ApiQuery, says_json};
+pub use extract::{ApiBytes, ApiForm, ApiJson, ApiPath, ApiQuery, says_json};
 pub use limits::Limits;
 pub use networks::{Networks, client_address, household};
 pub use problem::Problem;

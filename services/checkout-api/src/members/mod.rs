@@ -6,18 +6,17 @@ mod settings;
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::State;
-use axum::extract::rejection::FormRejection;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use axum::{Form, Router};
 use database::customers::TokenHash;
 use database::members;
 use domain::{DeviceToken, TokenKind};
 use http::HeaderMap;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
-use service::{ApiQuery, Problem};
+use service::{ApiForm, ApiQuery, Problem};
 use sha2::{Digest as _, Sha256};
 use tracing::info;
 
@@ -144,9 +143,8 @@ async fn sign_out(
     State(app): State<App>,
     mut frame: Frame,
     headers: HeaderMap,
-    form: Result<Form<SignOutForm>, FormRejection>,
+    ApiForm(form): ApiForm<SignOutForm>,
 ) -> Result<Response, Problem> {
-    let Form(form) = form.map_err(|_| Problem::invalid("expected a form with kind and device"))?;
     let device = (!form.device.is_empty()).then(|| DeviceToken { kind: form.kind, token: form.device.into() });
     if let Some(session) = session(&headers, &app.shop.public_url) {
         let ended = members::sign_out(&app.db, &session, device.as_ref()).await;

@@ -2,16 +2,15 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use database::orders::{self, Created, Creation, OrderDetails};
-use domain::{Line, NewOrder, OrderError, OrderId, OrderState, PlaceError, ProductId, ProviderOrderId, Quantity, Won};
+use database::orders::{self, OrderDetails};
+use domain::{OrderError, OrderId, OrderState, ProductId, ProviderOrderId, Quantity, Won};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use service::{ApiJson, ApiPath, Problem};
-use sha2::{Digest as _, Sha256};
 
 use super::payable::{Payable, another_window};
 use crate::app::{App, database_trouble, unavailable};
-use crate::return_token::ReturnToken;
+use crate::ordering::{self, Cart, Email, NotPlaced, Placed};
 use crate::session::{Guest, Visitor};
 
 pub(super) fn router() -> Router<App> {
@@ -48,52 +47,19 @@ async fn create(
     headers: HeaderMap,
     ApiJson(body): ApiJson<NewOrderBody>,
 ) -> Result<Response, Problem> {
-    let idempotency_key = idempotency_key(&headers)?;
+    let key = idempotency_key(&headers)?;
     let email = body.customer_email.as_deref().map(parse_email).transpose()?;
-    let request_hash = hash_request(&body);
-    let lines = price(&app, &body.items).await?;
-    let order = NewOrder::place(OrderId::new(), guest.customer.id, lines).map_err(|refusal| refuse(&refusal))?;
-    if let Some(expected) = body.expected_amount.filter(|expected| *expected != order.amount) {
-        return Err(Problem::new(
-            StatusCode::CONFLICT,
-            "price-changed",
-            "가격이 변경되었습니다 / The price has changed",
-        )
-        .detail(format!("the total is {} now, not {expected}", order.amount))
-        .with("amount", order.amount.get()));
-    }
-    let cart_hash = hash_cart(&order, email.as_deref());
-    let window = ProviderOrderId { order: order.id, attempt: 1 };
-    let return_token = ReturnToken::of(&guest, window);
-    let creation = Creation {
-        order: order.clone(),
-        idempotency_key,
-        request_hash,
-        cart_hash,
-        email,
-        return_token: return_token.hash(),
-    };
-    crash::point!("co.create.before_commit");
-    let created = app.desk.orders.submit(creation).await.map_err(|problem| unavailable(&problem))?;
-    crash::point!("co.create.after_commit");
-    let (status, replayed) = match created {
-        Created::New => {
+    let items = body.items.iter().map(|item| (item.product_id, item.quantity)).collect();
+    let cart = Cart { items, email, expected: body.expected_amount };
+    let (status, known) = match ordering::place(&app, &guest, cart, key).await.map_err(refuse)? {
+        Placed::New { order, window, return_token } => {
             let body = Payable::new(&app.shop, &guest, window, &return_token, &order.name, order.amount);
             return Ok((StatusCode::CREATED, guest.cookie, Json(body)).into_response());
         }
-        Created::Replayed(id) => (StatusCode::CREATED, id),
-        Created::StillOpen(id) => (StatusCode::OK, id),
-        Created::TooManyOpen => {
-            let title = "결제하지 않은 주문이 너무 많습니다 / Too many unpaid orders";
-            return Err(Problem::new(StatusCode::CONFLICT, "too-many-open-orders", title)
-                .detail("pay or cancel one of them, or wait until it expires"));
-        }
-        Created::KeyReused => {
-            let title = "This Idempotency-Key was used for another request";
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title));
-        }
+        Placed::Replayed(id) => (StatusCode::CREATED, id),
+        Placed::StillOpen(id) => (StatusCode::OK, id),
     };
-    let found = load(&app, replayed, guest.customer.id).await?;
+    let found = load(&app, known, guest.customer.id).await?;
     let body = another_window(&app, &guest, &found).await?;
     let replayed = [(REPLAYED, HeaderValue::from_static("true"))];
     Ok((status, replayed, guest.cookie, Json(body)).into_response())
@@ -109,60 +75,32 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {
     ))
 }
 
-/// Enough to catch a typing slip; whether the address exists only a letter can tell.
-fn parse_email(text: &str) -> Result<String, Problem> {
-    let fits = text.len() <= 254 && text.bytes().all(|b| b.is_ascii_graphic() || b >= 0x80);
-    match text.split_once('@') {
-        Some((name, host)) if fits && !name.is_empty() && host.contains('.') && !host.contains('@') => {
-            Ok(text.to_owned())
+fn parse_email(text: &str) -> Result<Email, Problem> {
+    Email::parse(text)
+        .ok_or_else(|| Problem::invalid("customerEmail: expected an e-mail address").with("field", "customerEmail"))
+}
+
+fn refuse(refusal: NotPlaced) -> Problem {
+    match refusal {
+        NotPlaced::NoSuchProduct(_) | NotPlaced::NoOrder(_) => {
+            Problem::invalid(format!("items: {refusal}")).with("field", "items")
         }
-        _ => Err(Problem::invalid("customerEmail: expected an e-mail address").with("field", "customerEmail")),
+        NotPlaced::PriceChanged { now, .. } => {
+            Problem::new(StatusCode::CONFLICT, "price-changed", "가격이 변경되었습니다 / The price has changed")
+                .detail(refusal.to_string())
+                .with("amount", now.get())
+        }
+        NotPlaced::TooManyOpen => {
+            let title = "결제하지 않은 주문이 너무 많습니다 / Too many unpaid orders";
+            Problem::new(StatusCode::CONFLICT, "too-many-open-orders", title)
+                .detail("pay or cancel one of them, or wait until it expires")
+        }
+        NotPlaced::KeyReused => {
+            let title = "This Idempotency-Key was used for another request";
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title)
+        }
+        NotPlaced::Unavailable(problem) => unavailable(&problem),
     }
-}
-
-async fn price(app: &App, items: &[Item]) -> Result<Vec<Line>, Problem> {
-    if items.len() > domain::MAX_LINES {
-        return Err(refuse(&PlaceError::TooManyLines));
-    }
-    let ids = items.iter().map(|item| item.product_id).collect();
-    let products = app.desk.products.submit(ids).await.map_err(|problem| unavailable(&problem))?;
-    let line = |item: &Item| {
-        let product = products
-            .iter()
-            .find(|product| product.id == item.product_id)
-            .ok_or_else(|| Problem::invalid(format!("items: no product {}", item.product_id)).with("field", "items"))?;
-        Ok(Line { product: product.id, name: product.name.clone(), unit_price: product.price, quantity: item.quantity })
-    };
-    items.iter().map(line).collect()
-}
-
-fn refuse(refusal: &PlaceError) -> Problem {
-    Problem::invalid(format!("items: {refusal}")).with("field", "items")
-}
-
-/// What was asked for, whatever the order of fields and white space it came in.
-fn hash_request(body: &NewOrderBody) -> [u8; 32] {
-    let mut items: Vec<_> = body.items.iter().map(|item| (item.product_id, item.quantity.get())).collect();
-    items.sort_unstable();
-    let mut hash = Sha256::new();
-    for (product, quantity) in items {
-        hash.update(product.uuid().as_bytes());
-        hash.update(quantity.to_be_bytes());
-    }
-    hash.update(body.customer_email.as_deref().unwrap_or_default());
-    hash.finalize().into()
-}
-
-/// The same cart at the same prices for the same address.
-fn hash_cart(order: &NewOrder, email: Option<&str>) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for line in &order.lines {
-        hash.update(line.product.uuid().as_bytes());
-        hash.update(line.unit_price.get().to_be_bytes());
-        hash.update(line.quantity.get().to_be_bytes());
-    }
-    hash.update(email.unwrap_or_default());
-    hash.finalize().into()
 }
 
 /// An order as its owner sees it.

@@ -28,6 +28,7 @@ struct Line {
 async fn answer(request: Request) -> (StatusCode, Value) {
     let routes = Router::new()
         .route("/cart", post(async |ApiJson(_): ApiJson<Cart>| "taken"))
+        .route("/form", post(async |ApiForm(_): ApiForm<Line>| "taken"))
         .route("/line/{id}", get(async |ApiPath(_): ApiPath<u32>| "found"))
         .route("/find", get(async |ApiQuery(_): ApiQuery<Line>| "found"))
         .layer(axum::extract::DefaultBodyLimit::max(256));
@@ -95,6 +96,25 @@ async fn a_body_must_say_that_it_is_json_and_be_small() {
     }
     let (status, _) = send("application/json", &" ".repeat(257)).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn a_form_that_is_not_its_pages_is_refused() {
+    let form = "application/x-www-form-urlencoded";
+    for (content_type, body, expected) in [
+        (form, "_quantity=7", StatusCode::UNPROCESSABLE_ENTITY),
+        (form, "quantity=7", StatusCode::OK),
+        (form, "quantity=7%00", StatusCode::UNPROCESSABLE_ENTITY),
+        (form, "quantity=seven", StatusCode::UNPROCESSABLE_ENTITY),
+        (form, "", StatusCode::UNPROCESSABLE_ENTITY),
+        ("multipart/form-data", "quantity=7", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        ("", "quantity=7", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        (form, &"x".repeat(257), StatusCode::PAYLOAD_TOO_LARGE),
+    ] {
+        let request = Request::post("/form").header(CONTENT_TYPE, content_type).body(Body::from(body.to_owned()));
+        let (status, problem) = answer(request.unwrap()).await;
+        assert_eq!(status, expected, "{body}: {problem}");
+    }
 }
 
 #[tokio::test]
