@@ -58,6 +58,14 @@ async fn attention_names_what_waits_for_a_person() {
     let (code, said) = run(&shop, &["attention", "--json"]).await;
     let listed: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!((code, listed["waiting"][0]["id"].as_str()), (Some(1), Some(order.id.as_str())));
+
+    // Nothing is expected of a payment that is done; it is looked at again all the same.
+    shop.spoil(Endpoint::Query, "lying-amount", 1);
+    shop.api.reconciler.look_at_disputes().await.unwrap();
+    assert_eq!(run(&shop, &["attention"]).await.0, Some(1), "the provider says the same");
+    shop.api.reconciler.look_at_disputes().await.unwrap();
+    let (code, said) = run(&shop, &["attention"]).await;
+    assert!(code == Some(0) && said.contains("Nothing waits"), "{said}");
 }
 
 #[tokio::test]

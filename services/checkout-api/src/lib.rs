@@ -11,6 +11,7 @@ mod operator;
 mod ordering;
 mod pace;
 mod pages;
+mod prune;
 mod reconcile;
 mod refund;
 mod return_token;

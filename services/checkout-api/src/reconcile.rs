@@ -23,6 +23,9 @@ const DEPOSIT_GRACE: TimeDelta = TimeDelta::minutes(10);
 /// How many payments one step asks about: bounds the load on a provider that is just recovering.
 const STEP: i64 = 20;
 
+/// More payments than this do not come to be disputed before somebody looks.
+const DISPUTES: i64 = 100;
+
 /// Asks the provider about payments that are due, as long as there are any.
 #[derive(Clone)]
 pub struct Reconciler {
@@ -53,6 +56,18 @@ impl Reconciler {
         join_all(payments.into_iter().map(|open| self.look_into(open))).await;
         join_all(refunds.into_iter().map(|due| self.checkout.finish_refund(due))).await;
         Ok(count)
+    }
+
+    /// Asks again about settled payments that a person was called for: the provider may have been wrong, or may have been
+    /// put right since. One after the other, and not all of very many.
+    ///
+    /// # Errors
+    /// When the database did not answer.
+    pub async fn look_at_disputes(&self) -> sqlx::Result<()> {
+        for payment in payments::disputed(self.checkout.db(), DISPUTES).await? {
+            self.checkout.learn(payment).await;
+        }
+        Ok(())
     }
 
     async fn look_into(&self, open: Known) {

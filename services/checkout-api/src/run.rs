@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use database::{PoolSettings, Role, customers, inbox, members, orders, outbox, webhook_inbox};
+use database::{PoolSettings, Role, orders};
 use domain::PaymentGateway;
 use messaging::embedded::{Broker, BrokerSettings};
 use messaging::engine::Engine;
@@ -25,6 +25,7 @@ use crate::app::App;
 use crate::checkout::Checkout;
 use crate::circuit::Circuit;
 use crate::members::Provider;
+use crate::prune::Pruning;
 use crate::reconcile::Reconciler;
 use crate::settings::Settings;
 use crate::statement::Statements;
@@ -55,19 +56,11 @@ pub struct Parts {
 
 /// How often loops without a signal of their own look for work.
 const RECONCILE_EVERY: Duration = Duration::from_secs(1);
+const DISPUTES_EVERY: Duration = Duration::from_hours(1);
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
 const WATCH_EVERY: Duration = Duration::from_secs(5);
 const STATEMENT_EVERY: Duration = Duration::from_mins(1);
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
-
-/// Published events and consumers' claims are kept this long: replayed dead letters must still be recognized.
-const KEEP: Duration = Duration::from_hours(30 * 24);
-
-/// Toss sends a webhook again for up to four days.
-const KEEP_WEBHOOKS: Duration = Duration::from_hours(14 * 24);
-
-/// Rows that one round of pruning deletes at most.
-const PRUNE_AT_ONCE: i64 = 5_000;
 
 impl Parts {
     /// Puts the service together. Confirms and batches are worked on in `tasks`.
@@ -183,6 +176,11 @@ pub async fn run(
             tasks.spawn(broker.run(shutdown.clone()));
         }
         tasks.spawn(webhooks.run(shutdown.clone(), arrived));
+        let disputes = reconciler.clone();
+        tasks.spawn(every(DISPUTES_EVERY, shutdown.clone(), "disputes", move || {
+            let disputes = disputes.clone();
+            async move { disputes.look_at_disputes().await }
+        }));
         tasks.spawn(every(RECONCILE_EVERY, shutdown.clone(), "reconciler", move || {
             let reconciler = reconciler.clone();
             async move { reconciler.step().await.map(drop) }
@@ -200,8 +198,11 @@ pub async fn run(
                 async move { statements.step().await.map(drop) }
             }));
         }
-        let pruned = db.clone();
-        tasks.spawn(every(PRUNE_EVERY, shutdown.clone(), "pruning", move || prune(pruned.clone())));
+        let pruning = Arc::new(Pruning::new(db.clone()));
+        tasks.spawn(every(PRUNE_EVERY, shutdown.clone(), "pruning", move || {
+            let pruning = Arc::clone(&pruning);
+            async move { pruning.step().await }
+        }));
     } else {
         drop((relay, broker, reconciler, webhooks, watchdog));
     }
@@ -233,16 +234,6 @@ async fn expire(db: PgPool) -> sqlx::Result<()> {
     if expired > 0 {
         info!(expired, "Expired unpaid orders");
     }
-    Ok(())
-}
-
-async fn prune(db: PgPool) -> sqlx::Result<()> {
-    outbox::prune(&db, KEEP).await?;
-    inbox::prune(&db, KEEP, PRUNE_AT_ONCE).await?;
-    webhook_inbox::prune(&db, KEEP_WEBHOOKS, PRUNE_AT_ONCE).await?;
-    customers::prune_sessions(&db, PRUNE_AT_ONCE).await?;
-    orders::prune_idempotency_keys(&db).await?;
-    members::prune(&db).await?;
     Ok(())
 }
 

@@ -100,6 +100,40 @@ pub async fn prune_sessions(db: &PgPool, limit: i64) -> sqlx::Result<u64> {
     Ok(pruned.rows_affected())
 }
 
+/// Where a look through all customers, in the order of their ids, goes on. The default is the beginning.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct GuestsFrom(Uuid);
+
+/// Looks at the next `limit` customers and forgets those who are nobody any more: a month old, not a member, without a
+/// session, an order or a device. Returns how many those were, and where to go on.
+pub async fn prune_guests(db: &PgPool, from: GuestsFrom, limit: i64) -> sqlx::Result<(i64, GuestsFrom)> {
+    let looked = sqlx::query!(
+        r#"
+        WITH looked AS MATERIALIZED (
+            SELECT id, created_at < now() - interval '30 days' AS old FROM customers
+            WHERE id > $1 ORDER BY id LIMIT $2
+        ), pruned AS (
+            -- Nobody can come to be them: what made them known is gone. One by one, not by reading all orders.
+            DELETE FROM customers c USING looked l
+            WHERE c.id = l.id AND l.old
+                AND NOT EXISTS (SELECT FROM sessions s WHERE s.customer_id = l.id OFFSET 0)
+                AND NOT EXISTS (SELECT FROM members m WHERE m.customer_id = l.id OFFSET 0)
+                AND NOT EXISTS (SELECT FROM orders o WHERE o.customer_id = l.id OFFSET 0)
+                AND NOT EXISTS (SELECT FROM messaging_tokens t WHERE t.customer_id = l.id OFFSET 0)
+            RETURNING c.id
+        )
+        SELECT (SELECT count(*) FROM pruned) AS "pruned!",
+            -- Ids grow with time: behind a young one all are young.
+            (SELECT id FROM looked WHERE old ORDER BY id OFFSET $2 - 1) AS last
+        "#,
+        from.0,
+        limit
+    )
+    .fetch_one(db)
+    .await?;
+    Ok((looked.pruned, GuestsFrom(looked.last.unwrap_or_default())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,5 +150,34 @@ mod tests {
         assert_eq!(prune_sessions(&db, 4).await.unwrap(), 4);
         assert_eq!(prune_sessions(&db, 4).await.unwrap(), 2, "ended less than a day ago");
         assert_eq!(prune_sessions(&db, 4).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn guests_who_left_nothing_are_forgotten_after_a_month() {
+        let db = postgres::fresh(&crate::MIGRATOR).await;
+        let hashes: Vec<TokenHash> = (0..12).map(|n| [n; 32]).collect();
+        let guests = open_guests(&db, &hashes).await.unwrap();
+        let execute = async |sql: &'static str, guest: usize| {
+            sqlx::query(sql).bind(guests[guest].id.uuid()).execute(&db).await.unwrap();
+        };
+        execute("UPDATE customers SET created_at = now() - interval '31 days' WHERE id <> $1", 11).await;
+        execute("DELETE FROM sessions WHERE customer_id <> $1", 0).await;
+        execute("INSERT INTO members (customer_id, issuer, subject) VALUES ($1, 'i', 's')", 1).await;
+        execute(
+            "INSERT INTO messaging_tokens (id, customer_id, kind, token) VALUES (gen_random_uuid(), $1, 'token', 'x')",
+            2,
+        )
+        .await;
+        execute("INSERT INTO orders (id, customer_id, name, amount, cart_hash, expires_at) VALUES (gen_random_uuid(), $1, 'x', 1, sha256(''), now())", 3).await;
+
+        let (mut pruned, mut from) = (Vec::new(), GuestsFrom::default());
+        for _ in 0..5 {
+            let (count, next) = prune_guests(&db, from, 4).await.unwrap();
+            pruned.push(count);
+            from = next;
+        }
+        assert_eq!(pruned, [0, 4, 3, 0, 0], "round and round, four at a time");
+        let left: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM customers ORDER BY id").fetch_all(&db).await.unwrap();
+        assert_eq!(left, [0, 1, 2, 3, 11].map(|n: usize| guests[n].id.uuid()));
     }
 }

@@ -234,3 +234,12 @@ pub async fn dismiss_attention(db: &PgPool, id: PaymentId) -> sqlx::Result<()> {
         .await?;
     Ok(())
 }
+
+/// Payments that nothing is expected of any more, but that a person has been called for: up to `limit`, oldest first.
+pub async fn disputed(db: &PgPool, limit: i64) -> sqlx::Result<Vec<PaymentId>> {
+    let ids = sqlx::query_scalar!(
+        "SELECT id FROM payments WHERE attention IS NOT NULL AND next_check_at IS NULL ORDER BY asked_at LIMIT $1",
+        limit
+    );
+    Ok(ids.fetch_all(db).await?.into_iter().map(PaymentId::from).collect())
+}

@@ -171,6 +171,8 @@ async fn what_is_done_now_and_then_is_granted_too() {
     crate::inbox::prune(&db, age, 1).await.unwrap();
     crate::webhook_inbox::prune(&db, age, 1).await.unwrap();
     crate::customers::prune_sessions(&db, 1).await.unwrap();
+    crate::customers::prune_guests(&db, crate::customers::GuestsFrom::default(), 1).await.unwrap();
+    crate::payments::disputed(&db, 1).await.unwrap();
     crate::orders::prune_idempotency_keys(&db).await.unwrap();
     crate::orders::expire(&db).await.unwrap();
     crate::watchdog::look(&db, age, &[], 1).await.unwrap();
