@@ -28,6 +28,7 @@ mod programs;
 mod pubsub;
 mod purchase;
 mod refunds;
+mod releases;
 mod reliability;
 mod returns;
 mod reversals;

@@ -25,6 +25,7 @@ pub mod record;
 pub mod refunds;
 pub mod return_tokens;
 mod roles;
+mod schema;
 pub mod statements;
 pub mod stock;
 pub mod stock_news;
@@ -36,9 +37,7 @@ pub mod webhook_inbox;
 pub use batch::{BatchError, Batcher};
 pub use pool::{PoolSettings, connect, ping};
 pub use roles::Role;
-
-/// The schema. Migrations only expand: the previous release keeps working while the next one starts.
-pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+pub use schema::MIGRATOR;
 
 /// A value that the schema should have made impossible.
 fn decode<T, E: std::error::Error + Send + Sync + 'static>(value: Result<T, E>) -> sqlx::Result<T> {

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor as _, PgPool};
 
-use crate::Role;
+use crate::{Role, schema};
 
 /// How to reach the database.
 #[derive(Debug, Clone)]
@@ -27,8 +27,10 @@ pub struct PoolSettings {
 /// * A connection that comes back is rolled back. sqlx 0.9 can return one inside an open transaction, without
 ///   knowing it, when the future that began it was dropped; the next caller's acknowledged write would vanish with it.
 ///
+/// Who acts under a role works with the schema and does not make it: one of an older release is refused.
+///
 /// # Errors
-/// When the URL does not parse or the first connection fails.
+/// When the URL does not parse, the first connection fails, or the schema is older than this release.
 pub async fn connect(settings: &PoolSettings) -> sqlx::Result<PgPool> {
     let options: PgConnectOptions = settings.url.expose_secret().parse()?;
     let options = options.application_name(&settings.application_name).options([
@@ -47,7 +49,7 @@ pub async fn connect(settings: &PoolSettings) -> sqlx::Result<PgPool> {
         ("jit", "off"),
     ]);
     let options = options.options(settings.role.map(|role| ("role", role.name())));
-    PgPoolOptions::new()
+    let db = PgPoolOptions::new()
         .max_connections(settings.max_connections)
         .acquire_timeout(Duration::from_secs(3))
         .test_before_acquire(false) // a round trip per acquire; callers repeat what a dead connection lost
@@ -60,7 +62,11 @@ pub async fn connect(settings: &PoolSettings) -> sqlx::Result<PgPool> {
             })
         })
         .connect_with(options)
-        .await
+        .await?;
+    if settings.role.is_some() {
+        schema::expect(&db).await?;
+    }
+    Ok(db)
 }
 
 /// Whether the database answers.
