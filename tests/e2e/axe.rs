@@ -37,3 +37,31 @@ pub(crate) async fn findings(browser: &Browser) -> Vec<String> {
     };
     found.into_iter().filter(grave).map(told).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::response::Html;
+    use axum::routing::get;
+
+    use super::findings;
+    use crate::browser::Browser;
+    use crate::{driver, serve};
+
+    const CLOSED: &str = "<!doctype html><html><title>closed</title><link rel=icon href=data:,><main><h1>Closed</h1>
+            <input name=email><p style='color: #bbb; background: #fff'>hardly to be read</p></main>";
+
+    #[tokio::test]
+    async fn a_page_that_keeps_people_out_is_noticed() {
+        if !driver::is_there().await {
+            return;
+        }
+        let browser = Browser::open(&serve(Router::new().route("/", get(async || Html(CLOSED)))).await).await;
+        browser.goto("/").await;
+        let found = findings(&browser).await.join("\n");
+        for finding in ["label:", "color-contrast:", "html-has-lang:"] {
+            assert!(found.contains(finding), "{finding} in {found}");
+        }
+        browser.close().await;
+    }
+}

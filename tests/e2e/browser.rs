@@ -172,13 +172,16 @@ impl Browser {
 
     /// Looks through a screen, by day or by night.
     pub(crate) async fn look_through(&self, screen: Screen, dark: bool) {
-        let Screen { width, height, density, .. } = screen;
-        let phone = density > 1;
-        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": density, "mobile": phone});
-        self.command("Emulation.setDeviceMetricsOverride", metrics).await;
+        self.measure(screen, screen.height).await;
         let scheme = if dark { "dark" } else { "light" };
         let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
         self.command("Emulation.setEmulatedMedia", media).await;
+    }
+
+    async fn measure(&self, screen: Screen, height: u32) {
+        let Screen { width, density, .. } = screen;
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": density, "mobile": density > 1});
+        self.command("Emulation.setDeviceMetricsOverride", metrics).await;
     }
 
     /// Forbids pages to run scripts.
@@ -191,12 +194,11 @@ impl Browser {
         self.command("Browser.grantPermissions", json!({"origin": self.base, "permissions": ["notifications"]})).await;
     }
 
-    /// A picture of the whole page, as PNG in base64.
-    pub(crate) async fn picture(&self) -> String {
-        let size = self.ask("return [document.body.offsetWidth, document.documentElement.scrollHeight]", vec![]).await;
-        let clip = json!({"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1});
-        let whole = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
-        let answer = self.command("Page.captureScreenshot", whole).await;
+    /// A picture of the whole page on a screen that is as high as the page, as PNG in base64.
+    pub(crate) async fn picture(&self, screen: Screen) -> String {
+        let height = self.ask("return document.documentElement.scrollHeight", vec![]).await;
+        self.measure(screen, u32::try_from(height.as_u64().unwrap()).unwrap()).await;
+        let answer = self.command("Page.captureScreenshot", json!({"format": "png"})).await;
         answer["data"].as_str().expect("a picture").to_owned()
     }
 

@@ -20,8 +20,17 @@ mod refusals;
 mod trouble;
 mod ways;
 
+use axum::Router;
 use browser::Browser;
 use harness::OpenShop;
+use tokio::net::TcpListener;
+
+/// What `jumun up` tells a storefront too, so that browsers can become the sandbox's phone.
+const FIREBASE: [(&str, &str); 3] = [
+    ("FIREBASE_CONFIG", sandbox::FIREBASE_CONFIG),
+    ("FIREBASE_VAPID_KEY", sandbox::FIREBASE_VAPID_KEY),
+    ("FIREBASE_SDK_URL", "{sandbox}/fcm/web"),
+];
 
 /// Opens a shop and a browser, and insists after the scenario that nothing went wrong in the browser unseen.
 async fn visit(scenario: impl AsyncFnOnce(&OpenShop, &Browser)) {
@@ -38,4 +47,12 @@ async fn visit_with(own: &'static [(&'static str, &'static str)], scenario: impl
     let browser = Browser::open(&shop.url).await;
     scenario(&shop, &browser).await;
     browser.close().await;
+}
+
+/// Serves pages that are not the shop's, and returns where.
+async fn serve(router: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async { axum::serve(listener, router).await });
+    url
 }

@@ -1,19 +1,10 @@
 //! Notifications on the sandbox's phone, which the browser becomes by the sandbox's stand-ins for Firebase's scripts.
 
 use crate::browser::Browser;
-use crate::visit_with;
+use crate::{FIREBASE, visit_with};
 
-/// What `jumun up` tells a storefront too. Either way of registering is the buyer's click and nothing else.
-macro_rules! firebase {
-    ($registration:literal) => {
-        &[
-            ("FIREBASE_CONFIG", sandbox::FIREBASE_CONFIG),
-            ("FIREBASE_VAPID_KEY", sandbox::FIREBASE_VAPID_KEY),
-            ("FIREBASE_SDK_URL", "{sandbox}/fcm/web"),
-            ("FIREBASE_REGISTRATION", $registration),
-        ]
-    };
-}
+/// The shop's scripts register installations, as Firebase would have it from now on, instead of tokens.
+const BY_INSTALLATION: &[(&str, &str)] = &[FIREBASE[0], FIREBASE[1], FIREBASE[2], ("FIREBASE_REGISTRATION", "fid")];
 
 const DEVICES: &str = "SELECT count(*) FROM messaging_tokens";
 
@@ -28,7 +19,7 @@ impl Browser {
 
 #[tokio::test]
 async fn the_phone_tells_and_leads_to_the_order() {
-    visit_with(firebase!("token"), async |shop, browser| {
+    visit_with(&FIREBASE, async |shop, browser| {
         browser.wants_to_be_told().await;
         browser.order(shop, "mug").await;
         browser.in_window("card").await;
@@ -50,7 +41,7 @@ async fn the_phone_tells_and_leads_to_the_order() {
 
 #[tokio::test]
 async fn signing_out_takes_the_phone_along() {
-    visit_with(firebase!("fid"), async |shop, browser| {
+    visit_with(BY_INSTALLATION, async |shop, browser| {
         browser.wants_to_be_told().await;
         browser.sign_in("jumun-kim").await;
         let member = shop.visitor().await;
@@ -72,7 +63,7 @@ async fn signing_out_takes_the_phone_along() {
 
 #[tokio::test]
 async fn a_phone_tells_its_latest_owner_alone() {
-    visit_with(firebase!("token"), async |shop, browser| {
+    visit_with(&FIREBASE, async |shop, browser| {
         let former = browser.move_in(shop).await;
         browser.wants_to_be_told().await;
         let owner = "SELECT count(*) FROM messaging_tokens m JOIN sessions s USING (customer_id)

@@ -71,11 +71,7 @@ mod tests {
         };
         let script = async || ([("content-type", "text/javascript")], "fetch('http://127.0.0.1:9/'); missing();");
         let router = Router::new().route("/", get(page)).route("/throws.js", get(script));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async { axum::serve(listener, router).await });
-
-        let browser = Browser::open(&url).await;
+        let browser = Browser::open(&crate::serve(router).await).await;
         browser.goto("/").await;
         let mut found = browser.troubles().await.join("\n");
         browser

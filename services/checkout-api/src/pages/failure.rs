@@ -9,15 +9,13 @@ use http::StatusCode;
 use serde::Deserialize;
 use service::{ApiQuery, Problem};
 
-use super::ask::{self, Asked};
+use super::ask::{Asked, Reader};
 use super::frame::Frame;
 use super::notice::Notice;
 use super::standing::{Mood, Next, Standing};
 use super::success::CameBackPage;
 use crate::app::App;
 use crate::checkout::Outcome;
-use crate::return_token::CameBack;
-use crate::session::Visitor;
 
 pub(super) fn router() -> Router<App> {
     Router::new().route("/checkout/error", get(failure)).route("/checkout/cancel", get(given_up))
@@ -105,12 +103,11 @@ struct FailureQuery {
 async fn failure(
     State(app): State<App>,
     frame: Frame,
-    visitor: Visitor,
-    back: CameBack,
+    reader: Reader,
     ApiQuery(query): ApiQuery<FailureQuery>,
 ) -> Result<Response, Problem> {
     let reason = query.reason.unwrap_or(Reason::Failed);
-    let Some(asked) = asked(&app, &visitor, &back, query.order_id.as_deref()).await? else {
+    let Some(asked) = asked(&app, &reader, query.order_id.as_deref()).await? else {
         return Ok(alone(&frame, reason.word()));
     };
     // Why it was declined is on record.
@@ -131,8 +128,7 @@ struct GivenUpQuery {
 async fn given_up(
     State(app): State<App>,
     frame: Frame,
-    visitor: Visitor,
-    back: CameBack,
+    reader: Reader,
     ApiQuery(query): ApiQuery<GivenUpQuery>,
 ) -> Result<Response, Problem> {
     let (mood, title, text) = match query.code.as_deref() {
@@ -141,15 +137,15 @@ async fn given_up(
         _ => (Mood::Calm, "given-up", "given-up-text"),
     };
     let word = Word { mood, title, text };
-    Ok(match asked(&app, &visitor, &back, query.order.as_deref()).await? {
+    Ok(match asked(&app, &reader, query.order.as_deref()).await? {
         Some(asked) => told(&frame, asked, Some(word)),
         None => alone(&frame, word),
     })
 }
 
-async fn asked(app: &App, visitor: &Visitor, back: &CameBack, order: Option<&str>) -> Result<Option<Asked>, Problem> {
+async fn asked(app: &App, reader: &Reader, order: Option<&str>) -> Result<Option<Asked>, Problem> {
     match order.and_then(|id| id.parse::<ProviderOrderId>().ok()) {
-        Some(id) => ask::known(app, visitor, back, id.order).await,
+        Some(id) => reader.known(app, id.order).await,
         None => Ok(None),
     }
 }

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::frame::Frame;
 use super::notice::no_such_order;
-use super::standing::{Next, Standing};
+use super::standing::{Mood, Next, Standing};
 use super::{HoldsWidget, ask, page, provider};
 use crate::app::{App, Shop, database_trouble};
 use crate::language::Text;
@@ -79,7 +79,12 @@ async fn order(
     let trouble = |error| database_trouble(&error);
     let refunds = refunds::of_order(&app.db, id).await.map_err(trouble)?;
     let steps = history::steps(&app.db, id).await.map_err(trouble)?;
-    let standing = Standing::of(&frame, &found);
+    let mut standing = Standing::of(&frame, &found);
+    let taken_back =
+        steps.last().is_some_and(|step| (step.from.as_deref(), step.to) == (Some("paid"), "awaiting_deposit"));
+    if taken_back && standing.deposit.is_some() {
+        standing = standing.told(Mood::Wait, frame.say("deposit-gone"), frame.say("deposit-gone-text"));
+    }
     let OrderDetails { order, lines, created_at, payment, .. } = found;
     let (method, receipt_url) = payment.map(|payment| (payment.method, payment.receipt_url)).unwrap_or_default();
     let template = OrderPage {

@@ -110,7 +110,8 @@ impl Standing {
             OrderState::AwaitingDeposit { .. } | OrderState::Refunding { .. } => Some(10),
             _ => None,
         };
-        let awaited = matches!(found.order.state, OrderState::AwaitingDeposit { .. });
+        // Where to transfer to is told for as long as that is wanted.
+        let awaited = matches!(&found.order.state, OrderState::AwaitingDeposit { due_at, .. } if *due_at > Utc::now());
         let deposit = payment.and_then(|payment| payment.deposit.as_ref()).filter(|_| awaited);
         Self {
             order: found.order.id,

@@ -10,14 +10,12 @@ use http::StatusCode;
 use serde::Deserialize;
 use service::{ApiQuery, Problem};
 
-use super::ask::{self, Asked};
+use super::ask::{Asked, Reader};
 use super::frame::Frame;
 use super::notice::no_such_order;
 use super::standing::{Next, Standing};
 use super::{page, provider};
 use crate::app::App;
-use crate::return_token::CameBack;
-use crate::session::Visitor;
 
 pub(super) fn router() -> Router<App> {
     Router::new().route("/checkout/success", get(success))
@@ -70,11 +68,10 @@ struct OrderQuery {
 async fn success(
     State(app): State<App>,
     frame: Frame,
-    visitor: Visitor,
-    back: CameBack,
+    reader: Reader,
     ApiQuery(query): ApiQuery<OrderQuery>,
 ) -> Result<Response, Problem> {
-    let Some(asked) = ask::known(&app, &visitor, &back, query.order_id.order).await? else {
+    let Some(asked) = reader.known(&app, query.order_id.order).await? else {
         return Ok(no_such_order(&frame));
     };
     let standing = Standing::of(&frame, &asked.found);
