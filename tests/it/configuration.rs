@@ -1,4 +1,5 @@
-//! .env.example and README's configuration table say what the programs read, no more and no less. To write them anew:
+//! .env.example and docs/configuration.md list every variable that the programs read, and README those that everybody must
+//! know. To write them anew:
 //!
 //! ```sh
 //! JUMUN_WRITE_DOCS=1 cargo test -p jumun-tests --test it configuration
@@ -14,6 +15,24 @@ use crate::programs::{PROGRAMS, setup_variables};
 
 const BEGIN: &str = "<!-- configuration -->\n";
 const END: &str = "<!-- /configuration -->";
+
+/// README's table: what somebody who goes live has to decide.
+const ESSENTIAL: [&str; 14] = [
+    "JUMUN_ENV",
+    "DATABASE_URL",
+    "PUBLIC_URL",
+    "TRUSTED_PROXIES",
+    "TOSS_CLIENT_KEY",
+    "TOSS_SECRET_KEY",
+    "TOSS_BASE_URL",
+    "TOSS_SDK_URL",
+    "ADMIN_TOKEN",
+    "JUMUN_MESSAGING",
+    "PUSH_KEY",
+    "FCM_BASE_URL",
+    "FCM_SERVICE_ACCOUNT",
+    "OIDC_ISSUER",
+];
 
 /// A variable and the programs that read it.
 struct Row {
@@ -59,11 +78,11 @@ fn rows() -> Vec<Row> {
     rows
 }
 
-fn table() -> String {
+fn table(rows: &[Row]) -> String {
     let mut table = "| Variable | Default | Read by | What it is |\n|---|---|---|---|\n".to_owned();
-    for row in rows() {
-        let Variable { name, description, secret, .. } = row.variable;
-        let secret = if secret { " (secret)" } else { "" };
+    for row in rows {
+        let Variable { name, description, secret, .. } = &row.variable;
+        let secret = if *secret { " (secret)" } else { "" };
         writeln!(table, "| `{name}`{secret} | {} | {} | {description} |", row.default(), row.readers()).unwrap();
     }
     table
@@ -101,19 +120,34 @@ fn the_example_is_complete() {
     is_or_becomes(".env.example", &example());
 }
 
-#[test]
-fn the_table_in_the_readme_is_complete() {
-    let readme = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
-    let (before, rest) = readme.split_once(BEGIN).unwrap();
+/// The same for the table in a document.
+fn holds_or_gets(file: &str, rows: &[Row]) {
+    let text = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(file)).unwrap();
+    let (before, rest) = text.split_once(BEGIN).unwrap();
     let (_, after) = rest.split_once(END).unwrap();
-    is_or_becomes("README.md", &format!("{before}{BEGIN}{}{END}{after}", table()));
+    is_or_becomes(file, &format!("{before}{BEGIN}{}{END}{after}", table(rows)));
+}
+
+#[test]
+fn the_table_of_all_settings_is_complete() {
+    holds_or_gets("docs/configuration.md", &rows());
+}
+
+#[test]
+fn the_readme_lists_what_everybody_must_know() {
+    let mut rows = rows();
+    let essential = ESSENTIAL.map(|name| {
+        let at = rows.iter().position(|row| row.variable.name == name);
+        rows.swap_remove(at.unwrap_or_else(|| panic!("nobody reads {name}")))
+    });
+    holds_or_gets("README.md", &essential);
 }
 
 #[test]
 fn no_secret_is_written_down() {
     for row in rows().iter().filter(|row| row.variable.secret) {
         if let Some(default) = &row.variable.default {
-            assert!(!table().contains(default) && !example().contains(default), "{}", row.variable.name);
+            assert!(!table(&rows()).contains(default) && !example().contains(default), "{}", row.variable.name);
         }
     }
 }

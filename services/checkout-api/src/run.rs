@@ -252,7 +252,7 @@ where
         }
         // Outside the select: a step is never dropped half-way.
         if let Err(error) = step().await {
-            error!(%error, "The {what} loop failed and will come again");
+            error!(%error, "The {what} loop failed and will run again");
         }
     }
 }

@@ -50,7 +50,7 @@ pub struct Settings {
     pub admin_token: Option<SecretString>,
     /// `CHECKOUT_SERVE`: answer HTTP.
     pub serve: bool,
-    /// `CHECKOUT_LOOPS`: run relay, broker, watchdog, reconciler, webhooks and expiry in this process.
+    /// `CHECKOUT_LOOPS`: run the background loops in this process.
     pub loops: bool,
     /// `JUMUN_MESSAGING`, `PUBSUB_…`: where the relay publishes to.
     pub engine: Engine,
@@ -60,7 +60,7 @@ pub struct Settings {
     pub push_key: Option<PushKey>,
     /// `CONFIRM_WAIT`: how long a buyer waits for the provider before being told "we are checking".
     pub confirm_wait: Duration,
-    /// `WATCHDOG_AGE`: how long consumers may take to act upon an event before it is published again.
+    /// `WATCHDOG_AGE`: an event that a consumer has not acted upon after this time is published again.
     pub watchdog_age: Duration,
     /// `PROVIDER_PAUSE`: how long a provider that is down is left alone between two tries.
     pub provider_pause: Duration,
@@ -99,19 +99,19 @@ impl Rates {
     fn read(env: &mut Env) -> Self {
         let minute = |times| Rate::new(times, Duration::from_mins(1));
         Self {
-            create: env.or("RATE_CREATE", minute(10), "how often one buyer may order"),
+            create: env.or("RATE_CREATE", minute(10), "orders that one buyer may place"),
             confirm: env.or(
                 "RATE_CONFIRM",
                 minute(10),
-                "how often one buyer may come back to have a payment confirmed",
+                "payments that one buyer may confirm",
             ),
-            poll: env.or("RATE_POLL", minute(60), "how often one buyer may ask about orders, or change anything else"),
-            webhook: env.or("RATE_WEBHOOK", minute(600), "how often one address may send webhooks"),
-            admin: env.or("RATE_ADMIN", minute(60), "how often one address may use the admin API, or guess its token"),
+            poll: env.or("RATE_POLL", minute(60), "other requests of one buyer that read orders or change something"),
+            webhook: env.or("RATE_WEBHOOK", minute(600), "webhooks from one address"),
+            admin: env.or("RATE_ADMIN", minute(60), "requests to the admin API from one address"),
             address_factor: env.or(
                 "RATE_ADDRESS_FACTOR",
                 20,
-                "all buyers of one address together may do so many times as much as one: carriers put many behind one",
+                "one address may make this many times a single buyer's requests: mobile carriers put many buyers behind one address",
             ),
         }
     }
@@ -140,40 +140,52 @@ impl Settings {
             database_connections: env.or(
                 "CHECKOUT_DATABASE_CONNECTIONS",
                 12,
-                "connections that the checkout API opens",
+                "database connections of the checkout API",
             ),
-            bind: env.or("CHECKOUT_BIND", "127.0.0.1:8080".to_owned(), "address of the storefront and its API"),
-            public_url: env.url("PUBLIC_URL", "http://localhost:8080", "what buyers have in their address bar"),
+            bind: env.or(
+                "CHECKOUT_BIND",
+                "127.0.0.1:8080".to_owned(),
+                "address and port that the storefront and its API listen on",
+            ),
+            public_url: env.url(
+                "PUBLIC_URL",
+                "http://localhost:8080",
+                "the shop's address as buyers see it, such as https://shop.example",
+            ),
             toss_base_url: env.url("TOSS_BASE_URL", "http://127.0.0.1:8090/toss", "Toss Payments' API, or the sandbox"),
             toss_sdk_url: env.url(
                 "TOSS_SDK_URL",
                 "http://127.0.0.1:8090/toss/v2/standard",
-                "the payment widget's script; Toss's is https://js.tosspayments.com/v2/standard",
+                "script of the payment widget; Toss's is https://js.tosspayments.com/v2/standard",
             ),
             toss_client_key: env.required_in_production(
                 "TOSS_CLIENT_KEY",
                 SANDBOX_CLIENT_KEY.to_owned(),
-                "Toss client key, shown to browsers",
+                "Toss client key; browsers see it",
             ),
             toss_secret_key: env.secret("TOSS_SECRET_KEY", SANDBOX_SECRET_KEY, "Toss secret key of the same pair"),
             toss_security_key: env.optional_secret(
                 "TOSS_SECURITY_KEY",
-                "Toss's security key, which payout.changed and seller.changed are signed with",
+                "Toss security key, with which Toss signs the webhooks payout.changed and seller.changed",
             ),
             toss_webhook_secret: env.optional_secret(
                 "TOSS_WEBHOOK_SECRET",
-                "if set, a webhook without a TossPayments-Signature of it (hex HMAC-SHA256 of the body) is refused; Toss sends none",
+                "refuse webhooks without a matching TossPayments-Signature header (hex HMAC-SHA256 of the body); for a relay of your own, since Toss sends none",
             ),
             toss_webhook_sources: env.optional(
                 "TOSS_WEBHOOK_SOURCES",
-                "addresses that webhooks are taken from, such as those that Toss publishes; from anywhere when unset, for they are only hints",
+                "take webhooks from these addresses only, such as those that Toss publishes; when unset from anywhere, which is safe because they are only hints",
             ),
             admin_token: env.optional_secret(
                 "ADMIN_TOKEN",
-                "who knows it may give money back over HTTP, at least 24 characters; without it nobody may",
+                "bearer token of the refund API, at least 24 characters; the API is off without it",
             ),
             serve: env.or("CHECKOUT_SERVE", true, "answer HTTP in this process"),
-            loops: env.or("CHECKOUT_LOOPS", true, "run relay, broker, watchdog, reconciler, webhooks and expiry in this process"),
+            loops: env.or(
+                "CHECKOUT_LOOPS",
+                true,
+                "run the background loops in this process: relay, broker, watchdog, reconciler, webhooks, expiry, statement, pruning",
+            ),
             engine: Engine::read(env),
             workers: WorkerUrls {
                 stock: env.url(
@@ -192,17 +204,17 @@ impl Settings {
             confirm_wait: env.or(
                 "CONFIRM_WAIT",
                 Duration::from_secs(20),
-                "how long a buyer waits for Toss before being told that we are checking",
+                "how long a buyer waits for Toss before the page says that the payment is being checked",
             ),
             watchdog_age: env.or(
                 "WATCHDOG_AGE",
                 Duration::from_mins(10),
-                "how long consumers may take to act upon an event before it is published again",
+                "an event that a consumer has not acted upon after this time is published again",
             ),
             provider_pause: env.or(
                 "PROVIDER_PAUSE",
                 Duration::from_secs(5),
-                "how long Toss is left alone between two tries while it does not answer",
+                "pause between two calls to Toss while it does not answer",
             ),
             limits: Limits::read(env),
             provider: ProviderSettings::read(env),
@@ -210,13 +222,13 @@ impl Settings {
             stock_streams: env.or(
                 "STOCK_STREAMS",
                 5_000,
-                "pages that may follow the stock at once in a process, beside HTTP_CONNECTIONS; further ones show what they were opened with",
+                "pages that may receive live stock at once, per process and in addition to HTTP_CONNECTIONS; further pages keep the numbers they were opened with",
             ),
             rates: Rates::read(env),
             open_orders: env.or("OPEN_ORDERS_PER_BUYER", 20, "unpaid orders that one buyer may have at a time"),
         };
         if settings.watchdog_age < LEAST_WATCHDOG_AGE {
-            env.refuse("WATCHDOG_AGE", "at least 10s, or it would miss events whose transaction is still open");
+            env.refuse("WATCHDOG_AGE", "at least 10s: with less it would miss events whose transaction is still open");
         }
         settings.refuse_half_live(env);
         settings.refuse_unsigned(env);
@@ -243,10 +255,10 @@ impl Settings {
         }
         match &self.engine {
             Engine::Embedded if self.loops && self.push_key.is_none() => {
-                env.refuse("PUSH_KEY", "required with the embedded engine, since this is not for development");
+                env.refuse("PUSH_KEY", "required with the embedded engine in production or with live keys");
             }
             Engine::Google(Access { emulator: Some(_), .. }) if self.is_live() => {
-                env.refuse("PUBSUB_EMULATOR_HOST", "an emulator is no place for orders that are paid with real money");
+                env.refuse("PUBSUB_EMULATOR_HOST", "not with live keys: the emulator forgets everything when it stops");
             }
             Engine::Embedded | Engine::Google(_) => {}
         }
@@ -260,13 +272,13 @@ impl Settings {
             env.refuse("TOSS_CLIENT_KEY", "client key and secret key must both be live or both be test keys");
         }
         if live && !self.is_toss_real() {
-            env.refuse("TOSS_BASE_URL", format_args!("a live key is only ever sent to {TOSS_API}"));
+            env.refuse("TOSS_BASE_URL", format_args!("with live keys it must be {TOSS_API}"));
         }
         if live && !self.toss_sdk_url.starts_with(TOSS_SCRIPTS) {
-            env.refuse("TOSS_SDK_URL", format_args!("real money is only ever asked for by {TOSS_SCRIPTS}…"));
+            env.refuse("TOSS_SDK_URL", format_args!("with live keys it must start with {TOSS_SCRIPTS}"));
         }
         if live && !self.public_url.starts_with("https://") {
-            env.refuse("PUBLIC_URL", "a shop that takes real money is reached by https");
+            env.refuse("PUBLIC_URL", "must be https with live keys");
         }
         if env.mode() == Mode::Production && secret == SANDBOX_SECRET_KEY {
             env.refuse("TOSS_SECRET_KEY", "this is the public documentation key");

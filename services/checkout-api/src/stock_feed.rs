@@ -83,7 +83,7 @@ impl StockFeed {
     /// Listens until `shutdown`, which ends the streams of all pages.
     pub async fn run(self, shutdown: CancellationToken) {
         while let Err(error) = self.listen(&shutdown).await {
-            warn!(%error, "Cannot hear what is left of the products, trying again");
+            warn!(%error, "Lost the connection that listens for stock changes, trying again");
             if shutdown.run_until_cancelled(sleep(PAUSE)).await.is_none() {
                 break;
             }

@@ -39,15 +39,15 @@ impl WebPush {
     pub(crate) fn read(env: &mut Env) -> Option<Self> {
         let config: Option<String> = env.optional(
             "FIREBASE_CONFIG",
-            "the Firebase console's web configuration, as JSON; without it no browser is offered notifications",
+            "web app configuration from the Firebase console, as JSON; when unset browsers are not offered notifications",
         );
         let vapid_key: Option<String> =
-            env.optional("FIREBASE_VAPID_KEY", "the public key of the console's web push certificate");
-        let sdk_url = env.or("FIREBASE_SDK_URL", FIREBASE.to_owned(), "where browsers get Firebase's scripts");
+            env.optional("FIREBASE_VAPID_KEY", "public key of the web push certificate from the Firebase console");
+        let sdk_url = env.or("FIREBASE_SDK_URL", FIREBASE.to_owned(), "where browsers load Firebase's scripts from");
         let kind = env.or(
             "FIREBASE_REGISTRATION",
             TokenKind::Token.name().to_owned(),
-            "what browsers register: token, or fid for the installation's id",
+            "how browsers register: token (registration token) or fid (Firebase installation id)",
         );
         let kind = TokenKind::parse(&kind).unwrap_or_else(|| {
             env.refuse("FIREBASE_REGISTRATION", "expected token or fid");

@@ -147,7 +147,7 @@ impl Webhooks {
                 Learned::Unanswered => {
                     let attempts = asking.iter().map(|it| it.attempts).max().unwrap_or_default();
                     if attempts >= PATIENCE {
-                        error!(order.id = %order, attempts, "A webhook about order {order} waits for an answer since half a day");
+                        error!(order.id = %order, attempts, "A webhook about order {order} has waited half a day for an answer");
                     }
                     (None, Next::Later(after(attempts), "the provider did not answer"))
                 }
@@ -171,7 +171,7 @@ impl Webhooks {
             match self.step().await {
                 Ok(count) if i64::try_from(count) == Ok(STEP) => continue,
                 Ok(_) => {}
-                Err(error) => error!(%error, "The webhook loop failed and will come again"),
+                Err(error) => error!(%error, "The webhook loop failed and will run again"),
             }
             tokio::select! {
                 () = shutdown.cancelled() => {}

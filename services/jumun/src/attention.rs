@@ -74,7 +74,7 @@ fn text(waiting: &[Waiting]) -> String {
         text.push('\n');
     }
     text + &match waiting.len() {
-        0 => "Nothing waits for a person.".to_owned(),
+        0 => "Nothing needs a person.".to_owned(),
         count => format!("{count} waiting."),
     }
 }
@@ -98,6 +98,6 @@ mod tests {
             assert!(text.contains(advice(kind).0) && text.contains(kind.name()), "{text}");
         }
         assert!(text.ends_with("4 waiting."));
-        assert_eq!(super::text(&[]), "Nothing waits for a person.");
+        assert_eq!(super::text(&[]), "Nothing needs a person.");
     }
 }

@@ -32,16 +32,16 @@ enum Command {
     Up,
     /// Checks that every won, event and unit adds up; exits 1 and names what does not.
     ///
-    /// Checks the database of `DATABASE_URL`, else that of `jumun up` in the same folder, whether it runs or not. Then
-    /// asks the payment provider about every payment. Exits 2 if it could not check.
+    /// Checks the database of `DATABASE_URL`, else that of `jumun up` in the same folder (running or not). Then asks the
+    /// payment provider about every payment. Exits 2 if it could not check.
     Verify(VerifyArguments),
     /// Compares a day's list of transactions at the payment provider with our book, to the won; exits 1 if they differ.
     Statement(StatementArguments),
-    /// Lists what waits for a person, and what to do about it; exits 1 if there is anything.
+    /// Lists what needs a person and what to do about each; exits 1 if there is anything.
     Attention(AttentionArguments),
-    /// Tells what happened to an order, from all records, oldest first. Exits 1 if there is no such order.
+    /// Shows everything that happened to an order, oldest first. Exits 1 if there is no such order.
     Order(OrderArguments),
-    /// What no consumer could take: lists it, shows it, publishes it again or gives it up.
+    /// Dead letters, the messages that no consumer could process: lists, shows, replays or discards them.
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
     /// Asks a service whether it can do its work; exits 1 if not. For health checks.
@@ -66,14 +66,14 @@ enum Command {
 /// How much to check.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyArguments {
-    /// Traffic has stopped: nothing may be on its way any more.
+    /// Also requires that nothing is in progress; for a shop whose traffic has stopped.
     #[arg(long)]
     pub(crate) drained: bool,
-    /// Does not ask the payment provider.
+    /// Skips the comparison with the payment provider.
     #[arg(long)]
     pub(crate) no_provider: bool,
-    /// Checks only orders that something has happened to since then, and asks the provider only about payments begun since
-    /// then. A time such as 2026-01-01T00:00:00Z, or how long ago: 15m, 3h. Leaves out what takes all of history.
+    /// Checks only orders that changed since then and asks the provider only about payments begun since then. A time such as
+    /// 2026-01-01T00:00:00Z, or how long ago: 15m, 3h. Skips the checks that need all of history.
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) since: Option<DateTime<Utc>>,
     /// Prints one JSON object.
@@ -84,7 +84,7 @@ pub(crate) struct VerifyArguments {
 /// Which day.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatementArguments {
-    /// The day in Korea, such as 2026-01-31; yesterday if not given.
+    /// The day in Korean time, such as 2026-01-31 (default: yesterday).
     #[arg(long)]
     pub(crate) date: Option<NaiveDate>,
     /// Prints one JSON object.
@@ -165,7 +165,7 @@ pub fn documented() -> Vec<Variable> {
     variables.push(Variable {
         name: "PG_BIN",
         default: None,
-        description: "folder of PostgreSQL's initdb and postgres; when unset Debian's newest, then PATH",
+        description: "folder with PostgreSQL's initdb and postgres; when unset the newest of Debian's, then PATH",
         secret: false,
         required_in_production: false,
     });

@@ -107,7 +107,7 @@ async fn discard(db: &PgPool, variables: &Variables, arguments: &Discard) -> any
 /// Whose name goes on record.
 fn actor(selection: &Selection, variables: &Variables) -> anyhow::Result<String> {
     let actor = selection.by.as_deref().or_else(|| variables.get("USER"));
-    Ok(actor.context("nobody knows who decides: say it with --by")?.to_owned())
+    Ok(actor.context("cannot tell who decides: name them with --by")?.to_owned())
 }
 
 /// The letters to decide about. Those that were named and are not there are refused.

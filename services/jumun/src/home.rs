@@ -40,7 +40,7 @@ impl Home {
         Self(env.or(
             "JUMUN_DATA_DIR",
             PathBuf::from(".jumun"),
-            "where `jumun up` keeps its private database and notes its addresses",
+            "folder where `jumun up` keeps its private database and its addresses",
         ))
     }
 

@@ -25,25 +25,25 @@ use crate::variables::Variables;
 pub(crate) struct Arguments {
     /// The order.
     order: OrderId,
-    /// Won to give back; all that is left, if it is not said.
+    /// Won to give back (default: all that is left).
     #[arg(long, value_parser = parse_won)]
     amount: Option<Won>,
-    /// Why. The buyer reads it.
+    /// Reason. Shown to the buyer.
     #[arg(long)]
     reason: String,
-    /// The goods come back to the shelf. With all that is left only.
+    /// The goods go back into stock. Only with a refund of all that is left.
     #[arg(long, action = ArgAction::SetTrue)]
     restock: bool,
-    /// Which payment of the order, counted from 1; the one that paid, if it is not said.
+    /// Which payment of the order, counted from 1 (default: the one that paid).
     #[arg(long)]
     attempt: Option<i16>,
-    /// Who decided it; the user of this machine, if it is not said.
+    /// Who decided it (default: the user of this machine).
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
-    /// Where a deposit goes; what the buyer said in the payment window, if it is not said.
+    /// Account that a deposit goes back to (default: the one that the buyer gave in the payment window).
     #[arg(long, value_name = "BANK:NUMBER:HOLDER", value_parser = parse_account)]
     account: Option<RefundAccount>,
-    /// Says what would happen, and does nothing.
+    /// Says what would happen and does nothing.
     #[arg(long)]
     dry_run: bool,
 }
@@ -95,7 +95,7 @@ async fn ask(
     let Arguments { order, amount, reason, restock, attempt, by, account, dry_run } = arguments;
     let by = by
         .or_else(|| variables.get("USER").map(str::to_owned))
-        .context("nobody knows who decides: say it with --by")?;
+        .context("cannot tell who decides: name them with --by")?;
     let ask = RefundAsk { id: RefundId::new(), amount, reason, restock, account };
     let request = RefundRequest { order, attempt, ask, by, key: Uuid::new_v4().to_string(), traceparent: None };
     if dry_run {

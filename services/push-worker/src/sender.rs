@@ -142,7 +142,7 @@ impl Shared {
                 error!(event.id = %event, device.id = %device, %cause, "Cannot send notifications: {cause}");
             }
             Err(cause) if verdict.next == Next::Gone && !believed => {
-                error!(event.id = %event, device.id = %device, %cause, "Most devices are called gone; not believed, nothing is deleted");
+                error!(event.id = %event, device.id = %device, %cause, "FCM calls most devices unregistered; not believed, no token is deleted");
                 verdict = Verdict { certain: true, ..judged(&Err(PushError::Retry { after: None })) };
             }
             Err(cause) => {

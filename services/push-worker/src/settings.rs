@@ -50,20 +50,24 @@ impl Settings {
     /// Reads the settings; what is wrong with them is refused by `env.finish()`.
     pub fn read(env: &mut Env) -> Self {
         let backoff = Backoff::default();
-        let in_flight = env.or("PUSH_IN_FLIGHT", 64, "notifications that may wait for FCM's answer at once");
+        let in_flight = env.or("PUSH_IN_FLIGHT", 64, "notifications that are sent to FCM at a time");
         if in_flight == 0 {
-            env.refuse("PUSH_IN_FLIGHT", "nothing would ever be sent");
+            env.refuse("PUSH_IN_FLIGHT", "with 0 nothing would be sent");
         }
         let worker = WorkerSettings::read(env, Worker::Push);
         let fcm = FcmAccess::read(env);
         if worker.auth.is_loopback() && fcm.tells_real_phones() {
-            env.refuse("PUSH_AUTH", "real phones are told only what the message engine says: token");
+            env.refuse("PUSH_AUTH", "must be token when notifications go to real phones");
         }
         Self {
             worker,
             fcm,
             sending: Sending {
-                public_url: env.url("PUBLIC_URL", "http://localhost:8080", "what buyers have in their address bar"),
+                public_url: env.url(
+                    "PUBLIC_URL",
+                    "http://localhost:8080",
+                    "the shop's address as buyers see it, such as https://shop.example",
+                ),
                 in_flight,
                 poll: env.or("PUSH_POLL", Duration::from_secs(1), "how often due notifications are looked for"),
                 lease: Duration::from_mins(1),
@@ -71,12 +75,12 @@ impl Settings {
                     first: env.or(
                         "PUSH_RETRY_FIRST",
                         backoff.first,
-                        "wait before a notification is tried again; doubles",
+                        "wait before a failed notification is sent again; doubles each time",
                     ),
                     give_up_after: env.or(
                         "PUSH_GIVE_UP_AFTER",
                         backoff.give_up_after,
-                        "age at which a notification is news no more",
+                        "notifications older than this are dropped",
                     ),
                     ..backoff
                 },
@@ -93,11 +97,9 @@ impl FcmAccess {
                 "http://127.0.0.1:8090/fcm",
                 "FCM (https://fcm.googleapis.com), or the sandbox",
             ),
-            service_account: env.optional_secret(
-                "FCM_SERVICE_ACCOUNT",
-                "the service account's JSON, as the Firebase console hands it out",
-            ),
-            validate_only: env.or("FCM_VALIDATE_ONLY", false, "have FCM check notifications and deliver none"),
+            service_account: env
+                .optional_secret("FCM_SERVICE_ACCOUNT", "service account key from the Firebase console, as JSON"),
+            validate_only: env.or("FCM_VALIDATE_ONLY", false, "let FCM check notifications without delivering them"),
         };
         if env.mode() == Mode::Production {
             if access.service_account.is_none() {

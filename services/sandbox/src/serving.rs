@@ -35,19 +35,19 @@ impl Serving {
             env.refuse("JUMUN_ENV", "the sandbox takes nobody's money: it has no place in production");
         }
         Self {
-            port: env.or("SANDBOX_PORT", 8090, "port of the sandbox, which this machine alone can reach"),
+            port: env.or("SANDBOX_PORT", 8090, "port of the sandbox, on 127.0.0.1"),
             exposed: env.or(
                 "SANDBOX_EXPOSED",
                 false,
-                "have the sandbox listen beyond loopback: for a container whose port is published to loopback only",
+                "let the sandbox listen on all addresses: for a container whose port is published to loopback only",
             ),
             webhook_url: env.optional(
                 "SANDBOX_WEBHOOK_URL",
-                "where the shop takes Toss's webhooks, such as http://127.0.0.1:8080/api/webhooks/toss; none are sent without",
+                "where the sandbox sends Toss's webhooks, such as http://127.0.0.1:8080/api/webhooks/toss; when unset it sends none",
             ),
             account_file: env.optional(
                 "SANDBOX_ACCOUNT_FILE",
-                "where the sandbox leaves its FCM service account, for the push worker's FCM_SERVICE_ACCOUNT_FILE",
+                "file to which the sandbox writes its FCM service account, for the push worker's FCM_SERVICE_ACCOUNT_FILE",
             ),
         }
     }

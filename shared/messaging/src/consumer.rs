@@ -50,7 +50,7 @@ where
         }
         Err(cause) => {
             let source = std::error::Error::source(&cause).map(ToString::to_string);
-            warn!(event.id = %event, consumer = subscription.name, %cause, source, "Event {event} has to come again");
+            warn!(event.id = %event, consumer = subscription.name, %cause, source, "Event {event} has to be delivered again");
             return Answer::Later;
         }
     };

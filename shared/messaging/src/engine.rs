@@ -52,7 +52,7 @@ impl Engine {
         let name = env.or(
             "JUMUN_MESSAGING",
             Name::Embedded,
-            "the message engine: embedded, for one machine, or pubsub, which is Google Cloud's",
+            "the message engine: embedded (for one machine) or pubsub (Google Cloud Pub/Sub)",
         );
         let project =
             env.optional::<String>("PUBSUB_PROJECT_ID", "the Google Cloud project of topics and subscriptions");
@@ -67,10 +67,7 @@ impl Engine {
             env.refuse("PUBSUB_PROJECT_ID", "required with JUMUN_MESSAGING=pubsub");
         }
         if emulator.is_some() && env.mode() == Mode::Production {
-            env.refuse(
-                "PUBSUB_EMULATOR_HOST",
-                "the emulator forgets everything when it stops; production is no place for it",
-            );
+            env.refuse("PUBSUB_EMULATOR_HOST", "not in production: the emulator forgets everything when it stops");
         }
         Self::Google(Access { project: project.unwrap_or_default(), emulator })
     }

@@ -43,7 +43,9 @@ impl PushEndpoint {
     pub fn new(worker: Worker, auth: PushAuth) -> Self {
         if auth.is_loopback() {
             let name = worker.name();
-            warn!("PUSH_AUTH=loopback: the {name} acts upon pushes of ANYBODY on this machine. For development only");
+            warn!(
+                "PUSH_AUTH=loopback: the {name} takes pushes from ANYBODY on this machine, without authentication. For development only"
+            );
         }
         let own = SUBSCRIPTIONS.iter().filter(|it| it.worker == worker);
         let subscriptions = Arc::new(own.map(|it| (it.resource(auth.project()), it)).collect());

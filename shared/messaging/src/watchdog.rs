@@ -41,7 +41,7 @@ impl Watchdog {
             let Look { looked, put_back } = watchdog::look(&self.pool, self.age, &consumers, limit).await?;
             if let Some(id) = put_back.first() {
                 let count = put_back.len();
-                warn!(event.id = %id, count, "{count} events lack an effect and are published again, such as {id}");
+                warn!(event.id = %id, count, "{count} events without their effect are published again, such as {id}");
             }
             republished += put_back.len();
             if looked < SLICE || republished >= SLICE {

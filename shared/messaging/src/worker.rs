@@ -38,7 +38,7 @@ impl WorkerSettings {
             }
         };
         let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let address = env.or(bind, usual, "address and port of the worker's push endpoint");
+        let address = env.or(bind, usual, "address and port that the worker listens on");
         Self {
             pool: PoolSettings {
                 url: env.secret(
@@ -46,7 +46,7 @@ impl WorkerSettings {
                     "postgres://postgres@127.0.0.1:5432/jumun",
                     "the database, as postgres://user:password@host:port/name",
                 ),
-                max_connections: env.or(connections, 6, "connections to the database that the worker opens"),
+                max_connections: env.or(connections, 6, "database connections of the worker"),
                 application_name: worker.name().to_owned(),
                 role: Some(role),
             },

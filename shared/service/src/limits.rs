@@ -68,24 +68,24 @@ impl Limits {
             connections_per_address: env.or(
                 "HTTP_CONNECTIONS_PER_ADDRESS",
                 default.connections_per_address,
-                "open connections of one address per listener; more are closed at once",
+                "open connections of one address per listener; more are closed immediately",
             ),
             trusted_proxies: env.or(
                 "TRUSTED_PROXIES",
                 default.trusted_proxies,
-                "addresses of our own proxies: only their X-Forwarded-For is believed",
+                "addresses of your own reverse proxies; X-Forwarded-For is believed from these only",
             ),
             unlimited: env.or(
                 "UNLIMITED_ADDRESSES",
                 default.unlimited,
-                "addresses that no limit by address applies to",
+                "addresses that are exempt from the limits by address",
             ),
             in_flight: env.or(
                 "HTTP_IN_FLIGHT",
                 default.in_flight,
-                "requests in work per service; more are answered 503",
+                "requests that a service works on at a time; more are answered 503",
             ),
-            drain: env.or("HTTP_DRAIN", default.drain, "how long a shutdown waits for requests in work"),
+            drain: env.or("HTTP_DRAIN", default.drain, "how long a shutdown waits for requests to finish"),
             ..default
         }
     }

@@ -55,7 +55,7 @@ impl Telemetry {
             "info".to_owned(),
             "error, warn, info, debug, trace, or a filter such as info,sqlx=warn",
         );
-        let filter = env.optional("RUST_LOG", "the same as LOG_LEVEL, and stronger").unwrap_or(level);
+        let filter = env.optional("RUST_LOG", "overrides LOG_LEVEL").unwrap_or(level);
         if EnvFilter::try_new(&filter).is_err() {
             env.refuse("LOG_LEVEL", "expected a level or a list of target=level");
         }

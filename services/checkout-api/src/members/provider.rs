@@ -196,7 +196,7 @@ impl Provider {
                 }
                 RequestTokenError::Request(error) => self.no_answer(&error),
                 error @ (RequestTokenError::Parse(..) | RequestTokenError::Other(_)) => {
-                    warn!(%error, "The identity provider's token answer makes no sense");
+                    warn!(%error, "The identity provider's token answer cannot be read");
                     NoIdentity::Unavailable
                 }
             })?;

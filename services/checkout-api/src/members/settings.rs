@@ -19,11 +19,13 @@ impl ProviderSettings {
     pub(crate) fn read(env: &mut Env) -> Option<Self> {
         let issuer = env.optional_url(
             "OIDC_ISSUER",
-            "the identity provider (OpenID Connect) that members sign in at; without it there are only guests",
+            "issuer URL of the identity provider (OpenID Connect) where members sign in; when unset there are only guests",
         );
-        let client_id: Option<String> = env.optional("OIDC_CLIENT_ID", "what the identity provider knows the shop as");
-        let client_secret =
-            env.optional_secret("OIDC_CLIENT_SECRET", "the shop's secret there; none if it is a public client");
+        let client_id: Option<String> = env.optional("OIDC_CLIENT_ID", "the shop's client id at the identity provider");
+        let client_secret = env.optional_secret(
+            "OIDC_CLIENT_SECRET",
+            "the shop's client secret there; leave it unset for a public client",
+        );
         match (issuer, client_id) {
             (Some(issuer), Some(client_id)) => Some(Self { issuer, client_id, client_secret }),
             (None, None) => None,

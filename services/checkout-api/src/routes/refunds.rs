@@ -35,7 +35,7 @@ struct NewRefundBody {
     /// The person who decided it.
     #[serde(default)]
     requested_by: Option<String>,
-    /// Where a deposit goes; what the buyer said in the payment window, if it is not said.
+    /// Account that a deposit goes back to; by default the one that the buyer gave in the payment window.
     #[serde(default)]
     refund_account: Option<AccountBody>,
 }

@@ -19,7 +19,7 @@ pub(crate) enum Command {
     /// Every consumer of the event gets it; those that acted upon it see a duplicate, so that replaying twice is harmless.
     /// A letter is marked once the message engine has confirmed its event. Exits 1 if some could not be replayed.
     Replay(Replay),
-    /// Gives dead letters up: their events are not to have their effect there. Exits 1 if some are not open.
+    /// Discards dead letters: their events will not have that effect. Exits 1 if some are not open.
     Discard(Discard),
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Show {
 pub(crate) struct Replay {
     #[command(flatten)]
     pub(super) selection: Selection,
-    /// Why; goes on record.
+    /// Reason; kept on record.
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(super) reason: Option<String>,
 }
@@ -61,7 +61,7 @@ pub(crate) struct Replay {
 pub(crate) struct Discard {
     #[command(flatten)]
     pub(super) selection: Selection,
-    /// Why; goes on record.
+    /// Reason; kept on record.
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(super) reason: String,
 }
@@ -77,7 +77,7 @@ pub(crate) struct Selection {
     pub(super) all: bool,
     #[command(flatten)]
     pub(super) filters: Filters,
-    /// Who decides; goes on record. The user's name, if it is not given.
+    /// Who decides; kept on record (default: the user's name).
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(super) by: Option<String>,
     /// Only says what would be done.

@@ -52,10 +52,10 @@ impl Settings {
             stock: WorkerSettings::read(env, Worker::Stock),
             push: push_worker::Settings::read(env),
             letters: WorkerSettings::read(env, Worker::DeadLetter),
-            sandbox_port: env.or("SANDBOX_PORT", 8090, "port of the sandbox, which this machine alone can reach"),
+            sandbox_port: env.or("SANDBOX_PORT", 8090, "port of the sandbox, on 127.0.0.1"),
         };
         if settings.api.is_live() && settings.takes_unproven_pushes() {
-            env.refuse("PUSH_AUTH", "a shop that takes real money takes pushes with a token only");
+            env.refuse("PUSH_AUTH", "must be token with live keys");
         }
         settings
     }

@@ -40,7 +40,10 @@ impl Topology {
                 match self.repair().await {
                     Ok(0) => {}
                     Ok(changes) => {
-                        warn!(changes, "The Pub/Sub emulator had forgotten; {changes} things are set up again");
+                        warn!(
+                            changes,
+                            "The Pub/Sub emulator had lost its set-up; {changes} topics and subscriptions are made again"
+                        );
                     }
                     Err(error) => {
                         warn!(error = format!("{error:#}"), "The Pub/Sub emulator does not answer");

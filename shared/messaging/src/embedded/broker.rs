@@ -313,7 +313,7 @@ impl Lane {
         let (id, attempt) = (lease.id, lease.attempt);
         if self.subscription.dead_letter_topic.is_some() && attempt >= i32::from(self.policy.max_attempts) {
             let subscription = self.subscription.name;
-            warn!(subscription, message.id = %id, attempt, "{subscription} never took {id}: now a dead letter");
+            warn!(subscription, message.id = %id, attempt, "{subscription} never accepted {id}: now a dead letter");
             return Outcome::Dead { id, attempt };
         }
         Outcome::Again { id, attempt, after: backoff(&self.policy, attempt, rand::random()) }

@@ -89,20 +89,18 @@ impl PushAuth {
         let name = env.or(
             "PUSH_AUTH",
             Name::Token,
-            "how pushes are authenticated: token, which is the message engine's, or loopback, which is not at all, for \
-             development on this machine",
+            "how pushes are authenticated: token (by the message engine's token) or loopback (no authentication; \
+             development only)",
         );
         let key = PushKey::read(env);
-        let service_account = env.optional(
-            "PUSH_SERVICE_ACCOUNT",
-            "e-mail address of the service account that Pub/Sub's subscriptions push as",
-        );
+        let service_account = env
+            .optional("PUSH_SERVICE_ACCOUNT", "e-mail address of the service account that Pub/Sub signs its pushes as");
         let jwks_url: String =
-            env.or("PUSH_JWKS_URL", GOOGLE_KEYS.to_owned(), "the keys that Pub/Sub's tokens are signed with");
+            env.or("PUSH_JWKS_URL", GOOGLE_KEYS.to_owned(), "public keys that Pub/Sub's tokens are checked with");
         let unproven = Self::loopback(engine.project());
         if name == Name::Loopback {
             if env.mode() == Mode::Production {
-                env.refuse("PUSH_AUTH", "production takes pushes with a token only");
+                env.refuse("PUSH_AUTH", "must be token in production");
             }
             if !bind.ip().is_loopback() {
                 env.refuse("PUSH_AUTH", format_args!("token is required to listen on {bind}"));

@@ -40,7 +40,7 @@ impl PushKey {
     pub fn read(env: &mut Env) -> Option<Self> {
         let secret = env.optional_secret(
             "PUSH_KEY",
-            "what the embedded engine signs its pushes with, at least 32 characters; broker and workers have the same",
+            "key with which the embedded broker signs its pushes, at least 32 characters; the same for broker and workers",
         )?;
         let key = Self::new(secret);
         if key.is_none() {

@@ -204,7 +204,7 @@ fn nobody_takes_real_money_and_believes_anybody() {
     ];
     read(&live).unwrap();
     let unproven = [live.as_slice(), &[("PUSH_AUTH", "loopback")]].concat();
-    assert!(read(&unproven).unwrap_err().contains("PUSH_AUTH: a shop that takes real money"));
+    assert!(read(&unproven).unwrap_err().contains("PUSH_AUTH: must be token with live keys"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
