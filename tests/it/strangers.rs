@@ -1,6 +1,8 @@
 //! What is not yours is not there; what is not well-formed changes nothing.
 
-use harness::{Authenticated, OpenShop};
+use chrono::TimeDelta;
+use harness::{Authenticated, OpenShop, Placed};
+use sandbox::Endpoint;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -29,14 +31,47 @@ async fn my_payment_key_does_not_pay_your_order() {
     let cheap = thief.authenticate(&thief.place_order(&[("poster", 1)]).await).await;
     let dear = thief.place_order(&[("rare", 1)]).await;
     let swapped = Authenticated { window_id: dear.window_id.clone(), amount: dear.amount, ..cheap.clone() };
-    let status = thief.confirm(&swapped).await.status;
-    assert!(matches!(status, 202 | 402), "the provider knows better: {status}");
-    assert_eq!(shop.sandbox.totals().kept, 0);
+    thief.confirm(&swapped).await.expect_problem(402, "payment-declined");
+    assert_eq!((shop.sandbox.totals().kept, thief.status(&dear).await.as_str()), (0, "pending"));
+    assert_eq!(shop.stock("rare").await, (5, 0), "what nobody can pay by that window is for others");
 
     let own = victim.place_order(&[("poster", 1)]).await;
     let stolen = Authenticated { window_id: own.window_id.clone(), ..cheap };
     assert_eq!(victim.confirm(&stolen).await.status, 404, "that key is another order's");
     assert_eq!(victim.status(&own).await, "pending");
+
+    let honest = thief
+        .authenticate(&Placed::from(
+            thief.post(&format!("/api/orders/{}/pay", dear.id), &Value::Null).await.expect(200),
+        ))
+        .await;
+    thief.confirm(&honest).await.expect(200);
+    shop.deliver_events().await;
+    shop.verify().await;
+}
+
+#[tokio::test]
+async fn a_window_opened_for_less_holds_no_goods() {
+    let shop = OpenShop::open().await;
+    let buyer = shop.visitor().await;
+    let order = buyer.place_order(&[("rare", 5)]).await;
+    let cheap = buyer.authenticate(&Placed { amount: 100, ..order.clone() }).await;
+    // The confirm does not get through: only the reconciler hears that the provider refuses it.
+    shop.spoil(Endpoint::Confirm, "before-500", 1);
+    assert_eq!(buyer.confirm(&Authenticated { amount: order.amount, ..cheap }).await.status, 202);
+    assert_eq!(shop.stock("rare").await, (5, 5));
+    shop.reconcile().await;
+    assert_eq!((buyer.status(&order).await.as_str(), shop.stock("rare").await), ("pending", (5, 0)));
+
+    let again = Placed::from(buyer.post(&format!("/api/orders/{}/pay", order.id), &Value::Null).await.expect(200));
+    let cheap = buyer.authenticate(&Placed { amount: 100, ..again }).await;
+    shop.spoil(Endpoint::Confirm, "before-500", 1_000); // nobody hears anything until the window is over
+    assert_eq!(buyer.confirm(&Authenticated { amount: order.amount, ..cheap }).await.status, 202);
+    shop.wait(TimeDelta::minutes(20)).await;
+    shop.reconcile().await;
+    assert_eq!((buyer.status(&order).await.as_str(), shop.stock("rare").await), ("pending", (5, 0)));
+    shop.deliver_events().await;
+    shop.verify().await;
 }
 
 #[tokio::test]

@@ -220,19 +220,23 @@ impl Checkout {
         let at = attempt.payment.asked_at; // just now: nothing is given up for its age on this path
         let answer = self.0.gateway.confirm(&attempt.payment).await;
         crash::point!("cf.psp.after_reply");
-        match answer {
+        let refused = match answer {
             Ok(evidence) => match self.settle(attempt.clone(), evidence, at, traceparent.clone()).await {
                 Ok(written) => return self.outcome(written, id, &attempt.payment.key).await,
-                Err(undecided) => warn!(order.id = %id, %undecided, "The confirm's answer does not settle order {id}"),
+                Err(undecided) => {
+                    warn!(order.id = %id, %undecided, "The confirm's answer does not settle order {id}");
+                    None
+                }
             },
             Err(unanswered) => {
                 let cause = &unanswered as &dyn std::error::Error;
                 warn!(order.id = %id, cause, "The confirm of order {id} has no answer; asking what became of it");
+                unanswered.refusal()
             }
-        }
+        };
         let key = attempt.payment.key.clone();
         let found = match self.0.gateway.find(&attempt.payment).await {
-            Ok(evidence) => self.settle(attempt, evidence, at, traceparent).await,
+            Ok(evidence) => self.settle(attempt, evidence.after(refused), at, traceparent).await,
             Err(_) => return Outcome::Checking, // the reconciler's turn
         };
         match found {

@@ -97,6 +97,7 @@ impl Circuit {
 fn of_the_provider(problem: &Unanswered) -> bool {
     match problem {
         Unanswered::Transport(_) => true,
+        Unanswered::Refused { .. } => false,
         Unanswered::Inconclusive { status, .. } => *status == 429 || !(400..500).contains(status),
     }
 }

@@ -106,6 +106,12 @@ impl Reconciler {
             Err(unanswered) => {
                 let cause = &unanswered as &dyn std::error::Error;
                 warn!(order.id = %id, cause, "Confirming order {id} again had no answer either");
+                let refused = unanswered.refusal();
+                if refused.is_some()
+                    && let Ok(found) = self.checkout.gateway().find(&open.attempt.payment).await
+                {
+                    self.checkout.apply(open, found.after(refused)).await;
+                }
             }
         }
     }

@@ -36,6 +36,25 @@ pub enum Evidence {
     RefundRefused(RefundId, Decline),
     /// The provider does not know the payment. No proof by itself while a confirm may still be on its way.
     NotFound,
+    /// The provider refused the confirm for a reason that does not tell what became of the payment, and was asked.
+    Refused {
+        /// The provider's code for that reason.
+        code: String,
+        /// The payment as it showed it afterwards; `None` when it does not know it.
+        found: Option<ProviderPayment>,
+    },
+}
+
+impl Evidence {
+    /// What this answer to a query tells when the confirm before it was refused with that code, if it was.
+    #[must_use]
+    pub fn after(self, refused: Option<String>) -> Self {
+        match (self, refused) {
+            (Self::Seen(seen), Some(code)) => Self::Refused { code, found: Some(seen) },
+            (Self::NotFound, Some(code)) => Self::Refused { code, found: None },
+            (known, _) => known,
+        }
+    }
 }
 
 /// A payment in the provider's book.
@@ -118,6 +137,24 @@ pub enum Unanswered {
         /// The provider's error code, or what was wrong with the answer.
         code: String,
     },
+    /// The provider would not carry the request out. Whether an earlier one was carried out, that does not tell.
+    #[error("the provider refused the request with HTTP {status} {code}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The provider's error code.
+        code: String,
+    },
+}
+
+impl Unanswered {
+    /// The provider's code, if the request was refused.
+    pub fn refusal(self) -> Option<String> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            Self::Transport(_) | Self::Inconclusive { .. } => None,
+        }
+    }
 }
 
 /// Money to give back.

@@ -100,8 +100,21 @@ const NEVER_ARRIVED_AFTER: TimeDelta = TimeDelta::minutes(15);
 /// # Errors
 /// [`Undecided`] when nothing changes, with what to do about it.
 pub fn settle(attempt: Attempt, evidence: Evidence, at: DateTime<Utc>) -> Result<Settlement, Undecided> {
+    let evidence = match evidence {
+        Evidence::Refused { code, found } => match refused(&attempt.payment, &code, found) {
+            Ok(decline) => return Ok(declined(attempt, decline, at)),
+            Err(found) => found,
+        },
+        heard => heard,
+    };
     if let Evidence::Seen(seen) = &evidence {
-        same_payment(&attempt.payment, seen)?;
+        same_key(&attempt.payment, seen)?;
+        let confirming = matches!(attempt.payment.state, PaymentState::Confirming);
+        // Where no money is, none can be taken for this order's: a window for another order or another amount
+        // pays nothing, and must not hold this order's goods.
+        if !(confirming && matches!(seen.status, ProviderStatus::Open | ProviderStatus::Failed(_))) {
+            same_purchase(&attempt.payment, seen)?;
+        }
     }
     match (&attempt.payment.state, evidence) {
         (_, Evidence::RefundRefused(refund, why)) => held::refused(attempt, refund, why),
@@ -129,6 +142,25 @@ pub fn settle(attempt: Attempt, evidence: Evidence, at: DateTime<Utc>) -> Result
         (held, Evidence::Declined(decline)) => {
             Err(Undecided::Contradiction { ours: held.name(), theirs: decline.code })
         }
+        (held, Evidence::Refused { code, .. }) => Err(Undecided::Contradiction { ours: held.name(), theirs: code }),
+    }
+}
+
+/// Whether a confirm that was refused can never succeed; else what was found, which then counts by itself.
+fn refused(payment: &Payment, code: &str, found: Option<ProviderPayment>) -> Result<Decline, Evidence> {
+    let confirming = matches!(payment.state, PaymentState::Confirming);
+    match found {
+        // Of another order, or of another amount, and not paid: what was asked for will be refused for ever.
+        Some(seen)
+            if confirming
+                && matches!(seen.status, ProviderStatus::Open)
+                && same_key(payment, &seen).is_ok()
+                && same_purchase(payment, &seen).is_err() =>
+        {
+            Ok(Decline::by_provider(code, "결제 정보가 주문과 다릅니다."))
+        }
+        Some(seen) => Err(Evidence::Seen(seen)),
+        None => Err(Evidence::NotFound),
     }
 }
 
@@ -157,11 +189,16 @@ fn seen_while_live(attempt: Attempt, seen: ProviderPayment, at: DateTime<Utc>) -
     }
 }
 
-fn same_payment(payment: &Payment, seen: &ProviderPayment) -> Result<(), Undecided> {
-    let mismatch = |field, theirs, ours| Err(Undecided::Mismatch { field, theirs, ours });
-    if seen.key != payment.key {
-        return mismatch("payment key", "another".into(), "the one that was asked for".into());
+fn same_key(payment: &Payment, seen: &ProviderPayment) -> Result<(), Undecided> {
+    if seen.key == payment.key {
+        return Ok(());
     }
+    let (theirs, ours) = ("another".into(), "the one that was asked for".into());
+    Err(Undecided::Mismatch { field: "payment key", theirs, ours })
+}
+
+fn same_purchase(payment: &Payment, seen: &ProviderPayment) -> Result<(), Undecided> {
+    let mismatch = |field, theirs, ours| Err(Undecided::Mismatch { field, theirs, ours });
     let order_id = payment.provider_order_id().to_string();
     if seen.order_id != order_id {
         return mismatch("order id", seen.order_id.clone(), order_id);

@@ -206,6 +206,7 @@ impl PaymentGateway for Toss {
             Answer::Payment(payment) => Ok(Evidence::Seen(payment)),
             Answer::Error { status, refusal } => match codes::confirm(&refusal.code) {
                 Some(kind) => Ok(Evidence::Declined(refusal.decline(kind))),
+                None if codes::turned_away(status, &refusal.code) => Err(refusal.refused(status)),
                 None => Err(refusal.inconclusive(status)),
             },
         }

@@ -48,6 +48,23 @@ pub(crate) fn confirm(code: &str) -> Option<DeclineKind> {
     }
 }
 
+/// Whether this answer to a confirm, which does not tell what became of the payment, says at least that the request
+/// was not carried out and will not be: Toss stores its answer and gives it to whoever comes with the same key. Left out
+/// is what it says of a payment that may have been carried out, of one it is at work on, and of requests it wants again.
+pub(crate) fn turned_away(status: u16, code: &str) -> bool {
+    matches!(status, 400 | 401 | 403 | 404)
+        && !matches!(
+            code,
+            "ALREADY_PROCESSED_PAYMENT"
+                | "ALREADY_PROCESSING_REQUEST"
+                | "CARD_PROCESSING_ERROR"
+                | "DUPLICATED_ORDER_ID"
+                | "FORBIDDEN_CONSECUTIVE_REQUEST"
+                | "IDEMPOTENT_REQUEST_PROCESSING"
+                | "PROVIDER_ERROR"
+        )
+}
+
 /// Whose turn it is after this answer to a cancel; `None` when the money may have gone back.
 ///
 /// `NOT_MATCHES_REFUNDABLE_AMOUNT` and `NOT_CANCELABLE_AMOUNT` are absent although nothing was executed: the

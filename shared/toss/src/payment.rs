@@ -97,6 +97,11 @@ impl Refusal {
     pub(crate) fn inconclusive(&self, status: u16) -> Unanswered {
         Unanswered::Inconclusive { status, code: name(&self.code) }
     }
+
+    /// Not a refusal of the money, but of the request.
+    pub(crate) fn refused(&self, status: u16) -> Unanswered {
+        Unanswered::Refused { status, code: name(&self.code) }
+    }
 }
 
 /// Reads a Payment, or says what is wrong with it without repeating any of it: the text ends up in logs.

@@ -142,9 +142,9 @@ fn korean(time: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(&format!("{time}+09:00")).unwrap().to_utc()
 }
 
-fn inconclusive<T: std::fmt::Debug>(answer: Result<T, Unanswered>) -> (u16, String) {
+fn unanswered<T: std::fmt::Debug>(answer: Result<T, Unanswered>) -> (u16, String) {
     match answer {
-        Err(Unanswered::Inconclusive { status, code }) => (status, code),
+        Err(Unanswered::Inconclusive { status, code } | Unanswered::Refused { status, code }) => (status, code),
         other => panic!("{other:?}"),
     }
 }
@@ -213,11 +213,7 @@ async fn what_went_back_is_told_one_by_one() {
         let mut spoiled = json!({"transactionKey": "k", "cancelAmount": 1, "canceledAt": "2026-01-02T09:00:00+09:00"});
         spoiled.as_object_mut().unwrap().extend(broken.as_object().unwrap().clone());
         let book = book(json!({"status": "PARTIAL_CANCELED", "cancels": [spoiled]}));
-        assert_eq!(
-            inconclusive(FakeToss::open().await.says(200, book).find(&self::payment()).await).0,
-            200,
-            "{broken}"
-        );
+        assert_eq!(unanswered(FakeToss::open().await.says(200, book).find(&self::payment()).await).0, 200, "{broken}");
     }
 }
 
@@ -306,7 +302,7 @@ async fn a_200_that_is_no_payment_settles_nothing() {
         book(json!({"status": "WAITING_FOR_DEPOSIT"})),
     ];
     for body in bodies {
-        let (status, code) = inconclusive(fake.says(200, body).confirm(&payment()).await);
+        let (status, code) = unanswered(fake.says(200, body).confirm(&payment()).await);
         assert_eq!(status, 200);
         assert!(!code.contains("with space") && !code.contains("15000"), "the log would show it: {code}");
     }
@@ -346,9 +342,9 @@ async fn a_query_knows_only_what_toss_says_about_the_payment() {
     ];
     for (status, code) in open {
         let answer = fake.says(status, error(code)).find(&payment()).await;
-        assert_eq!(inconclusive(answer), (status, code.to_owned()));
+        assert_eq!(unanswered(answer), (status, code.to_owned()));
     }
-    inconclusive(fake.says(404, "<html>404</html>").find(&payment()).await);
+    unanswered(fake.says(404, "<html>404</html>").find(&payment()).await);
 }
 
 #[tokio::test]
@@ -356,7 +352,7 @@ async fn an_error_without_a_code_settles_nothing() {
     let fake = FakeToss::open().await;
     for (status, body) in [(502, "<html>Bad Gateway</html>"), (503, ""), (400, "{}"), (400, "[]"), (429, "{\"co")] {
         let answer = fake.says(status, body).confirm(&payment()).await;
-        assert_eq!(inconclusive(answer), (status, "without an error code".to_owned()));
+        assert_eq!(unanswered(answer), (status, "without an error code".to_owned()));
     }
 }
 
@@ -383,7 +379,7 @@ async fn the_secret_key_follows_no_redirect() {
     let (fake, stranger) = (FakeToss::open().await, FakeToss::open().await);
     stranger.says(200, book(json!({})));
     let answer = fake.will(Say::RedirectTo(stranger.base_url.clone())).find(&payment()).await;
-    assert_eq!(inconclusive(answer).0, 302);
+    assert_eq!(unanswered(answer).0, 302);
     assert!(stranger.desk.asked.lock().unwrap().is_empty());
 }
 

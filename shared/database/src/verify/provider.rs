@@ -158,7 +158,7 @@ impl Known {
                 return Some("the provider shows another order, key, amount or currency".into());
             }
             Evidence::Seen(seen) => seen.status.name(),
-            Evidence::Declined(_) | Evidence::RefundRefused(..) => "declined",
+            Evidence::Declined(_) | Evidence::RefundRefused(..) | Evidence::Refused { .. } => "declined",
             Evidence::NotFound => "unknown",
         };
         let (ours, kept) = (self.keeps()?, kept(evidence));
@@ -166,10 +166,13 @@ impl Known {
     }
 
     fn is_about_the_same(&self, seen: &ProviderPayment) -> bool {
-        seen.key == self.payment.key
-            && seen.order_id == self.payment.provider_order_id().to_string()
+        // A window for another order or another amount, brought to this one: nobody paid by it, here or there.
+        let unpaid = matches!(seen.status, ProviderStatus::Open | ProviderStatus::Failed(_))
+            && self.keeps().is_none_or(|kept| kept == 0);
+        let purchase = seen.order_id == self.payment.provider_order_id().to_string()
             && seen.total == self.payment.amount
-            && seen.currency == Some(Currency::Krw)
+            && seen.currency == Some(Currency::Krw);
+        seen.key == self.payment.key && (purchase || unpaid)
     }
 }
 
@@ -184,7 +187,7 @@ fn kept(evidence: &Evidence) -> i64 {
             | ProviderStatus::Failed(_)
             | ProviderStatus::Other(_) => 0,
         },
-        Evidence::Declined(_) | Evidence::RefundRefused(..) | Evidence::NotFound => 0,
+        Evidence::Declined(_) | Evidence::RefundRefused(..) | Evidence::Refused { .. } | Evidence::NotFound => 0,
     }
 }
 

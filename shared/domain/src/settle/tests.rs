@@ -195,6 +195,41 @@ fn an_answer_about_something_else_is_not_accepted() {
     }
 }
 
+/// A window for another order, another amount or another currency. It holds no money, so it must not hold the goods.
+#[test]
+fn a_window_for_something_else_pays_nothing_and_keeps_nothing() {
+    let attempt = confirming();
+    let elsewhere = |status| {
+        let Evidence::Seen(truth) = seen(&attempt, status) else { unreachable!() };
+        [
+            ProviderPayment { total: Won::new(1).unwrap(), ..truth.clone() },
+            ProviderPayment { order_id: OrderId::new().to_string(), ..truth.clone() },
+            ProviderPayment { currency: None, ..truth },
+        ]
+    };
+    let refused = |found| Evidence::Seen(found).after(Some("INVALID_REQUEST".into()));
+    for window in elsewhere(ProviderStatus::Open) {
+        let asked = settle(attempt.clone(), Evidence::Seen(window.clone()), at(1));
+        assert!(matches!(asked, Err(Undecided::Open)), "nobody was refused yet: {asked:?}");
+        let settled = settle(attempt.clone(), refused(window.clone()), at(1)).unwrap();
+        assert_eq!(settled.order.state, OrderState::Pending);
+        let other = ProviderPayment { key: "other".parse().unwrap(), ..window };
+        assert!(matches!(settle(attempt.clone(), refused(other), at(1)), Err(Undecided::Mismatch { .. })));
+    }
+    for over in elsewhere(ProviderStatus::Failed(refusal())) {
+        assert_eq!(settle(attempt.clone(), Evidence::Seen(over), at(1)).unwrap().order.state, OrderState::Pending);
+    }
+    let canceled = ProviderStatus::Canceled { approved_at: None };
+    for status in [ProviderStatus::Done(approval()), ProviderStatus::WaitingForDeposit(deposit()), canceled] {
+        for taken in elsewhere(status) {
+            let verdict = settle(attempt.clone(), refused(taken), at(1));
+            assert!(matches!(verdict, Err(Undecided::Mismatch { .. })), "{verdict:?}");
+        }
+    }
+    let Evidence::Seen(own) = seen(&attempt, ProviderStatus::Open) else { unreachable!() };
+    assert!(matches!(settle(attempt, refused(own), at(1)), Err(Undecided::Open)), "our own may still be confirmed");
+}
+
 #[test]
 fn a_payment_nobody_knows_is_given_up_only_after_the_window() {
     let settled = |seconds| settle(confirming(), Evidence::NotFound, at(seconds));

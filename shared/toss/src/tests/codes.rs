@@ -1,8 +1,8 @@
 //! Every error code on Toss's pages, with the HTTP status it comes with.
 
-use domain::{CancelAnswer, DeclineKind, Evidence, PaymentGateway};
+use domain::{CancelAnswer, DeclineKind, Evidence, PaymentGateway, Unanswered};
 
-use super::{FakeToss, error, inconclusive, payment, refund};
+use super::{FakeToss, error, payment, refund, unanswered};
 
 const BUYER: Option<DeclineKind> = Some(DeclineKind::Buyer);
 const CONFIGURATION: Option<DeclineKind> = Some(DeclineKind::Configuration);
@@ -70,13 +70,27 @@ const CONFIRM_CODES: &[(u16, &str, Option<DeclineKind>)] = &[
     (502, "REJECT_CARD_PAYMENT", BUYER),
 ];
 
+/// Those of them that say that this request, at least, was not carried out.
+const TURNED_AWAY: &[&str] = &[
+    "INVALID_REQUEST",
+    "UNAPPROVED_ORDER_ID",
+    "INVALID_PAYMENT_KEY",
+    "INVALID_IDEMPOTENCY_KEY",
+    "NOT_FOUND_PAYMENT",
+    "NOT_FOUND_PAYMENT_SESSION",
+    "A_CODE_OF_NEXT_YEAR",
+    "ALREADY_CANCELED_PAYMENT",
+];
+
 #[tokio::test]
 async fn every_code_at_confirm_is_a_refusal_or_an_open_question() {
     let fake = FakeToss::open().await;
     for (status, code, expected) in CONFIRM_CODES {
         let answer = fake.says(*status, error(code)).confirm(&payment()).await;
         let Some(kind) = expected else {
-            assert_eq!(inconclusive(answer), (*status, (*code).to_owned()));
+            let refused = matches!(answer, Err(Unanswered::Refused { .. }));
+            assert_eq!(refused, TURNED_AWAY.contains(code), "{code}");
+            assert_eq!(unanswered(answer), (*status, (*code).to_owned()));
             continue;
         };
         let Ok(Evidence::Declined(decline)) = answer else { panic!("{code}: {answer:?}") };
@@ -127,7 +141,7 @@ async fn every_code_at_cancel_is_a_refusal_or_an_open_question() {
     for (status, code, expected) in CANCEL_CODES {
         let answer = fake.says(*status, error(code)).cancel(&refund()).await;
         let Some(kind) = expected else {
-            assert_eq!(inconclusive(answer), (*status, (*code).to_owned()));
+            assert_eq!(unanswered(answer), (*status, (*code).to_owned()));
             continue;
         };
         let Ok(CancelAnswer::Refused(decline)) = answer else { panic!("{code}: {answer:?}") };
