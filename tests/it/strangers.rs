@@ -75,6 +75,34 @@ async fn a_window_opened_for_less_holds_no_goods() {
 }
 
 #[tokio::test]
+async fn a_made_up_key_holds_no_stock() {
+    let shop = OpenShop::open().await;
+    for spoiled in [false, true] {
+        let nobody = shop.visitor().await;
+        let all = nobody.place_order(&[("rare", 5)]).await;
+        let made_up = Authenticated {
+            payment_key: format!("made-up-{spoiled}"),
+            window_id: all.window_id.clone(),
+            amount: all.amount,
+            location: String::new(),
+        };
+        if spoiled {
+            // Silence proves nothing: the confirm may be on its way. The reconciler's is answered.
+            shop.spoil(Endpoint::Confirm, "before-500", 1);
+            assert_eq!(nobody.confirm(&made_up).await.status, 202);
+            assert_eq!(shop.stock("rare").await, (5, 5));
+            shop.reconcile().await;
+        } else {
+            nobody.confirm(&made_up).await.expect_problem(402, "payment-declined");
+        }
+        assert_eq!((nobody.status(&all).await.as_str(), shop.stock("rare").await), ("pending", (5, 0)));
+    }
+    shop.visitor().await.buy(&[("rare", 5)]).await;
+    shop.deliver_events().await;
+    shop.verify().await;
+}
+
+#[tokio::test]
 async fn a_malformed_order_is_refused_by_name() {
     let shop = OpenShop::open().await;
     let buyer = shop.visitor().await;

@@ -104,8 +104,10 @@ impl Reconciler {
                 self.checkout.apply(open, answer).await;
             }
             Err(unanswered) => {
-                let cause = &unanswered as &dyn std::error::Error;
-                warn!(order.id = %id, cause, "Confirming order {id} again had no answer either");
+                {
+                    let cause = &unanswered as &dyn std::error::Error;
+                    warn!(order.id = %id, cause, "Confirming order {id} again had no answer either");
+                }
                 let refused = unanswered.refusal();
                 if refused.is_some()
                     && let Ok(found) = self.checkout.gateway().find(&open.attempt.payment).await

@@ -90,7 +90,8 @@ pub enum Undecided {
 }
 
 /// Toss takes a confirm for 10 minutes after the buyer authenticated; the rest is for clocks and queues.
-/// A payment that is unknown to the provider this long after we first asked will never be known.
+/// A payment that is unknown to the provider this long after we first asked will never be known, even if no confirm
+/// was ever answered.
 const NEVER_ARRIVED_AFTER: TimeDelta = TimeDelta::minutes(15);
 
 /// Decides. Pure: the same attempt and evidence give the same answer, on whichever path they come.
@@ -101,9 +102,9 @@ const NEVER_ARRIVED_AFTER: TimeDelta = TimeDelta::minutes(15);
 /// [`Undecided`] when nothing changes, with what to do about it.
 pub fn settle(attempt: Attempt, evidence: Evidence, at: DateTime<Utc>) -> Result<Settlement, Undecided> {
     let evidence = match evidence {
-        Evidence::Refused { code, found } => match refused(&attempt.payment, &code, found) {
-            Ok(decline) => return Ok(declined(attempt, decline, at)),
-            Err(found) => found,
+        Evidence::Refused { code, found } => match refused(&attempt.payment, &code, found.as_ref()) {
+            Some(decline) => return Ok(declined(attempt, decline, at)),
+            None => found.map_or(Evidence::NotFound, Evidence::Seen),
         },
         heard => heard,
     };
@@ -139,28 +140,29 @@ pub fn settle(attempt: Attempt, evidence: Evidence, at: DateTime<Utc>) -> Result
             Err(Undecided::Settled(attempt.payment.state.name()))
         }
         (held, Evidence::NotFound) => Err(Undecided::Contradiction { ours: held.name(), theirs: "unknown".into() }),
-        (held, Evidence::Declined(decline)) => {
-            Err(Undecided::Contradiction { ours: held.name(), theirs: decline.code })
+        (held, Evidence::Declined(Decline { code, .. }) | Evidence::Refused { code, .. }) => {
+            Err(Undecided::Contradiction { ours: held.name(), theirs: code })
         }
-        (held, Evidence::Refused { code, .. }) => Err(Undecided::Contradiction { ours: held.name(), theirs: code }),
     }
 }
 
-/// Whether a confirm that was refused can never succeed; else what was found, which then counts by itself.
-fn refused(payment: &Payment, code: &str, found: Option<ProviderPayment>) -> Result<Decline, Evidence> {
-    let confirming = matches!(payment.state, PaymentState::Confirming);
+/// Why a confirm that was refused can never succeed, if that is so.
+fn refused(payment: &Payment, code: &str, found: Option<&ProviderPayment>) -> Option<Decline> {
+    if !matches!(payment.state, PaymentState::Confirming) {
+        return None;
+    }
     match found {
+        // The confirm has arrived, so it is not on its way any more, and there was nothing to confirm.
+        None => Some(Decline::by_provider(code, "존재하지 않는 결제 정보 입니다.")),
         // Of another order, or of another amount, and not paid: what was asked for will be refused for ever.
         Some(seen)
-            if confirming
-                && matches!(seen.status, ProviderStatus::Open)
-                && same_key(payment, &seen).is_ok()
-                && same_purchase(payment, &seen).is_err() =>
+            if matches!(seen.status, ProviderStatus::Open)
+                && same_key(payment, seen).is_ok()
+                && same_purchase(payment, seen).is_err() =>
         {
-            Ok(Decline::by_provider(code, "결제 정보가 주문과 다릅니다."))
+            Some(Decline::by_provider(code, "결제 정보가 주문과 다릅니다."))
         }
-        Some(seen) => Err(Evidence::Seen(seen)),
-        None => Err(Evidence::NotFound),
+        Some(_) => None,
     }
 }
 

@@ -238,6 +238,15 @@ fn a_payment_nobody_knows_is_given_up_only_after_the_window() {
 }
 
 #[test]
+fn a_payment_nobody_knows_is_given_up_at_once_when_its_confirm_was_refused() {
+    let refused = || Evidence::NotFound.after(Some("NOT_FOUND_PAYMENT".into()));
+    let settled = settle(confirming(), refused(), at(1)).unwrap();
+    assert_eq!((settled.order.state.name(), settled.payment.state.name()), ("pending", "declined"));
+    let (waiting, _) = run(&[Kind::Waiting]);
+    assert!(matches!(settle(waiting, refused(), at(1)), Err(Undecided::Contradiction { .. })), "it was known once");
+}
+
+#[test]
 fn a_deposit_pays_and_a_missing_one_ends_the_order() {
     assert_eq!(run(&[Kind::Waiting, Kind::Done]).0.order.state.name(), "paid");
     let (canceled, _) = run(&[Kind::Waiting, Kind::Failed]);
