@@ -98,6 +98,22 @@ async fn a_buyer_who_never_pays_is_asked_to() {
 }
 
 #[tokio::test]
+async fn one_order_holds_only_so_many_of_a_product() {
+    let shop = OpenShop::open().await;
+    let hoarder = shop.visitor().await;
+    let refused = hoarder.post("/api/orders", &hoarder.basket(&[("mug", 1), ("poster", 100)])).await;
+    assert_eq!((refused.body["most"].as_i64(), refused.body["field"].as_str()), (Some(99), Some("items")));
+    refused.expect_problem(422, "too-many-pieces");
+    hoarder.post("/api/orders", &hoarder.basket(&[("poster", 99)])).await.expect(201);
+
+    shop.execute(&format!("UPDATE products SET max_per_order = 2 WHERE id = '{}'", shop.product("mug"))).await;
+    hoarder.post("/api/orders", &hoarder.basket(&[("mug", 3)])).await.expect_problem(422, "too-many-pieces");
+    let page = hoarder.page(&format!("/checkout/{}", shop.product("mug"))).await;
+    assert!(page.contains("max=\"2\""), "{page}");
+    assert_eq!(shop.count("SELECT count(*) FROM orders").await, 1);
+}
+
+#[tokio::test]
 async fn webhooks_and_guessed_admin_tokens_are_counted_by_address() {
     let shop =
         OpenShop::open_with(&[("TRUSTED_PROXIES", "127.0.0.1"), ("RATE_WEBHOOK", "2/1h"), ("RATE_ADMIN", "3/1h")])

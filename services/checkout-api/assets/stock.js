@@ -21,7 +21,7 @@
     for (const form of document.querySelectorAll(`form[data-product="${id}"]`)) {
       // Nothing of it can be used, whatever else the page's script makes of its button.
       for (const part of form.querySelectorAll("[data-buying]")) part.inert = soldOut;
-      form.quantity.max = Math.max(left, 1);
+      form.quantity.max = Math.max(Math.min(left, form.dataset.most), 1);
     }
     // Nothing has been typed on a page that sold nothing. Not all of those who waited at once.
     const awaited = !soldOut && document.querySelector(`[data-awaits="${id}"]`);

@@ -61,6 +61,7 @@ card-first = Please choose your card.
 price-changed = The price has changed. Please reload the page to see it. Nothing was charged.
 price-now = The price has changed to { $price }. Please check the total and press again. Nothing was charged.
 too-many-open = You have too many unpaid orders. Please pay or cancel one of them under “My orders”.
+too-many-pieces = That is more than one order may hold. Please order fewer.
 check-fields = Please check quantity and e-mail.
 
 ## How an order stands, and what to do next

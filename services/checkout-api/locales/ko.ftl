@@ -48,6 +48,7 @@ card-first = 카드 정보를 선택해 주세요.
 price-changed = 가격이 바뀌었습니다. 새로고침하여 확인해 주세요. 청구된 금액은 없습니다.
 price-now = 가격이 바뀌어 지금은 { $price }입니다. 금액을 확인하고 다시 눌러 주세요. 청구된 금액은 없습니다.
 too-many-open = 결제하지 않은 주문이 너무 많습니다. 주문 내역에서 결제하거나 취소해 주세요.
+too-many-pieces = 한 번에 주문할 수 있는 수량을 넘었습니다. 수량을 줄여 주세요.
 check-fields = 수량과 이메일을 확인해 주세요.
 
 ## How an order stands, and what to do next

@@ -54,6 +54,8 @@ impl Placed {
 pub(crate) enum NotPlaced {
     #[error("no product {0}")]
     NoSuchProduct(ProductId),
+    #[error("one order may hold at most {most} of product {product}")]
+    TooManyPieces { product: ProductId, most: i32 },
     #[error(transparent)]
     NoOrder(#[from] PlaceError),
     #[error("the total is {now} now, not {expected}")]
@@ -106,6 +108,9 @@ async fn price(app: &App, items: &[(ProductId, Quantity)]) -> Result<Vec<Line>, 
     let line = |(id, quantity): &(ProductId, Quantity)| {
         let found = products.iter().find(|product| product.id == *id);
         let product = found.ok_or(NotPlaced::NoSuchProduct(*id))?;
+        if quantity.get() > product.max_per_order {
+            return Err(NotPlaced::TooManyPieces { product: *id, most: product.max_per_order });
+        }
         Ok(Line { product: *id, name: product.name.clone(), unit_price: product.price, quantity: *quantity })
     };
     items.iter().map(line).collect()

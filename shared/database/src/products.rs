@@ -21,6 +21,8 @@ pub struct Product {
     pub image_url: Option<String>,
     /// Pieces that can still be bought: on hand and not reserved.
     pub available: i32,
+    /// Pieces that one order may hold.
+    pub max_per_order: i32,
 }
 
 /// A product to put on sale.
@@ -47,6 +49,7 @@ struct Row {
     price: i64,
     image_url: Option<String>,
     available: i32,
+    max_per_order: i32,
 }
 
 impl TryFrom<Row> for Product {
@@ -59,6 +62,7 @@ impl TryFrom<Row> for Product {
             price: decode(Won::new(row.price))?,
             image_url: row.image_url,
             available: row.available,
+            max_per_order: row.max_per_order,
         })
     }
 }
@@ -68,7 +72,7 @@ pub async fn list(db: &PgPool) -> sqlx::Result<Vec<Product>> {
     sqlx::query_as!(
         Row,
         r#"
-        SELECT p.id, p.name, p.name_en, p.price, p.image_url, s.on_hand - s.reserved AS "available!"
+        SELECT p.id, p.name, p.name_en, p.price, p.image_url, p.max_per_order, s.on_hand - s.reserved AS "available!"
         FROM products p JOIN stock s ON s.product_id = p.id
         WHERE p.active
         ORDER BY p.created_at DESC, p.id
@@ -88,7 +92,7 @@ pub async fn find(db: impl PgExecutor<'_>, ids: &[ProductId]) -> sqlx::Result<Ve
     sqlx::query_as!(
         Row,
         r#"
-        SELECT p.id, p.name, p.name_en, p.price, p.image_url, s.on_hand - s.reserved AS "available!"
+        SELECT p.id, p.name, p.name_en, p.price, p.image_url, p.max_per_order, s.on_hand - s.reserved AS "available!"
         FROM products p JOIN stock s ON s.product_id = p.id
         WHERE p.active AND p.id = ANY($1)
         "#,

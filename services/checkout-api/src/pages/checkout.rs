@@ -68,7 +68,7 @@ impl OrderForm {
     }
 
     fn cart(&self, frame: &Frame, product: &Product) -> Result<Cart, Wrong> {
-        let quantity = self.quantity().filter(|quantity| quantity.get() <= product.available);
+        let quantity = self.quantity().filter(|quantity| quantity.get() <= most(product));
         let email = match self.email.trim() {
             "" => Some(None),
             text => Email::parse(text).map(Some),
@@ -96,7 +96,7 @@ impl OrderForm {
 
 /// As many as can be ordered at once.
 fn most(product: &Product) -> i32 {
-    product.available.min(Quantity::MAX)
+    product.available.min(product.max_per_order)
 }
 
 impl Wrong {
@@ -105,6 +105,8 @@ impl Wrong {
         let order = match refusal {
             NotPlaced::PriceChanged { .. } => frame.say("price-now").with("price", frame.won(product.price)),
             NotPlaced::TooManyOpen => frame.say("too-many-open"),
+            // Fewer since the form was looked at.
+            NotPlaced::TooManyPieces { most, .. } => frame.say("check-quantity").with("most", *most),
             NotPlaced::NoSuchProduct(_) | NotPlaced::NoOrder(_) | NotPlaced::KeyReused | NotPlaced::Unavailable(_) => {
                 return None;
             }

@@ -85,6 +85,14 @@ fn refuse(refusal: NotPlaced) -> Problem {
         NotPlaced::NoSuchProduct(_) | NotPlaced::NoOrder(_) => {
             Problem::invalid(format!("items: {refusal}")).with("field", "items")
         }
+        NotPlaced::TooManyPieces { product, most } => {
+            let title = "한 번에 주문할 수 있는 수량을 넘었습니다 / More than one order may hold";
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "too-many-pieces", title)
+                .detail(refusal.to_string())
+                .with("field", "items")
+                .with("productId", product.to_string())
+                .with("most", most)
+        }
         NotPlaced::PriceChanged { now, .. } => {
             Problem::new(StatusCode::CONFLICT, "price-changed", "가격이 변경되었습니다 / The price has changed")
                 .detail(refusal.to_string())

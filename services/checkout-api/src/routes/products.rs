@@ -23,6 +23,8 @@ struct ProductBody {
     image_url: Option<String>,
     /// Pieces that can be bought right now.
     available: i32,
+    /// Pieces that one order may hold.
+    max_per_order: i32,
     sold_out: bool,
 }
 
@@ -36,6 +38,7 @@ impl From<Product> for ProductBody {
             currency: "KRW",
             image_url: product.image_url,
             available: product.available,
+            max_per_order: product.max_per_order,
             sold_out: product.available <= 0,
         }
     }
