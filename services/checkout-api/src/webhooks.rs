@@ -38,7 +38,7 @@ const ASK_AGAIN: TimeDelta = TimeDelta::seconds(5);
 /// However many payments they name, the provider is asked this often a second at most, by this process.
 const ASKED_PER_SECOND: u32 = 20;
 
-/// After this many attempts, half a day's, somebody should know.
+/// After this many questions without an answer, half a day's, somebody should know.
 const PATIENCE: i32 = 20;
 
 /// Looks into the webhooks that were stored.
@@ -149,7 +149,7 @@ impl Webhooks {
                     if attempts >= PATIENCE {
                         error!(order.id = %order, attempts, "A webhook about order {order} has waited half a day for an answer");
                     }
-                    (None, Next::Later(after(attempts), "the provider did not answer"))
+                    (None, Next::Unanswered(after(attempts), "the provider did not answer"))
                 }
                 Learned::News | Learned::NoNews | Learned::Open | Learned::Disputed | Learned::Unknown => {
                     (Some(named.at), Next::Done("asked"))

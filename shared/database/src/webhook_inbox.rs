@@ -75,7 +75,7 @@ pub struct Waiting {
     pub transmission_time: Option<String>,
     /// The provider's signature, on the few events that have one.
     pub signature: Option<String>,
-    /// How often it was looked into before.
+    /// How often the provider was asked because of it and did not answer.
     pub attempts: i32,
 }
 
@@ -94,10 +94,10 @@ pub async fn take(db: &PgPool, limit: i64, lease: Duration) -> sqlx::Result<Vec<
         WITH due AS MATERIALIZED (
             SELECT id FROM webhook_inbox WHERE due_at <= now() ORDER BY due_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
         )
-        UPDATE webhook_inbox w SET attempts = w.attempts + 1, due_at = now() + make_interval(secs => $2)
+        UPDATE webhook_inbox w SET due_at = now() + make_interval(secs => $2)
         FROM due WHERE w.id = due.id
         RETURNING w.id, w.due_at AS "until!", w.received_at, CASE WHEN octet_length(w.body) <= $3 THEN w.body END AS body,
-            w.transmission_time, w.signature, w.attempts - 1 AS "attempts!"
+            w.transmission_time, w.signature, w.attempts
         "#,
         limit,
         lease.as_secs_f64(),
@@ -212,8 +212,10 @@ pub enum Next {
     Done(&'static str),
     /// Nothing: it leads nowhere, for this reason.
     Ignored(&'static str),
-    /// Once more, after a while.
+    /// Once more, after a while: nobody was asked yet.
     Later(Duration, &'static str),
+    /// Once more, after a while: the provider was asked and did not answer.
+    Unanswered(Duration, &'static str),
 }
 
 /// Writes down what became of webhooks. One that came again meanwhile is left to be looked into again.
@@ -221,12 +223,15 @@ pub async fn record(db: &PgPool, findings: &[Finding]) -> sqlx::Result<()> {
     let (ids, leases): (Vec<_>, Vec<_>) = findings.iter().map(|it| (it.lease.id, it.lease.until)).unzip();
     let payments: Vec<_> = findings.iter().map(|it| it.payment.map(PaymentId::uuid)).collect();
     let asked: Vec<_> = findings.iter().map(|it| it.asked_at).collect();
+    let silences: Vec<_> = findings.iter().map(|it| i32::from(matches!(it.next, Next::Unanswered(..)))).collect();
     let (mut statuses, mut reasons, mut delays) = (Vec::new(), Vec::new(), Vec::new());
     for finding in findings {
         let (status, reason, delay) = match finding.next {
             Next::Done(reason) => ("done", reason, None),
             Next::Ignored(reason) => ("ignored", reason, None),
-            Next::Later(delay, reason) => ("pending", reason, Some(delay.as_secs_f64())),
+            Next::Later(delay, reason) | Next::Unanswered(delay, reason) => {
+                ("pending", reason, Some(delay.as_secs_f64()))
+            }
         };
         statuses.push(status.to_owned());
         reasons.push(reason.to_owned());
@@ -236,9 +241,10 @@ pub async fn record(db: &PgPool, findings: &[Finding]) -> sqlx::Result<()> {
         "
         UPDATE webhook_inbox w
         SET status = f.status, reason = f.reason, payment_id = coalesce(f.payment_id, w.payment_id),
-            asked_at = coalesce(f.asked_at, w.asked_at), due_at = now() + make_interval(secs => f.delay)
-        FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::timestamptz[], $5::text[], $6::text[], $7::float8[])
-            AS f (id, lease, payment_id, asked_at, status, reason, delay)
+            asked_at = coalesce(f.asked_at, w.asked_at), due_at = now() + make_interval(secs => f.delay),
+            attempts = w.attempts + f.silences
+        FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::timestamptz[], $5::text[], $6::text[], $7::float8[], $8::int[])
+            AS f (id, lease, payment_id, asked_at, status, reason, delay, silences)
         -- Not `=`: that would invite a plan that reads everything that is pending.
         WHERE w.id = f.id AND w.due_at IS NOT DISTINCT FROM f.lease
         ",
@@ -248,7 +254,8 @@ pub async fn record(db: &PgPool, findings: &[Finding]) -> sqlx::Result<()> {
         &asked as &[Option<DateTime<Utc>>],
         &statuses,
         &reasons,
-        &delays as &[Option<f64>]
+        &delays as &[Option<f64>],
+        &silences
     )
     .execute(db)
     .await?;
