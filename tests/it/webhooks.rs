@@ -45,6 +45,28 @@ async fn a_deposit_is_told_of_and_pays_once_however_often_and_in_whichever_envel
 }
 
 #[tokio::test]
+async fn a_deposit_that_nobody_tells_of_is_asked_about_within_the_hour() {
+    let shop = OpenShop::open().await;
+    let buyer = shop.visitor().await;
+    let (order, _) = awaiting(&buyer).await;
+    let within_the_hour = "SELECT count(*) FROM payments
+        WHERE next_check_at BETWEEN now() + interval '50 minutes' AND now() + interval '1 hour' AND checks = 0";
+    assert_eq!(shop.count(within_the_hour).await, 1);
+    shop.reconcile().await;
+    assert_eq!(shop.count(within_the_hour).await, 1, "again and again, as long as it is not due");
+    shop.execute("UPDATE payments SET deposit_due_at = now() + interval '10 minutes'").await;
+    shop.reconcile().await;
+    assert_eq!(shop.count("SELECT count(*) FROM payments WHERE next_check_at = deposit_due_at").await, 1);
+    assert_eq!(buyer.status(&order).await, "awaiting_deposit");
+
+    assert!(shop.sandbox.deposit(&order.id)); // and its webhooks are lost
+    shop.reconcile().await;
+    assert_eq!(buyer.status(&order).await, "paid");
+    shop.deliver_events().await;
+    shop.verify().await;
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_learnt_without_the_reconciler() {
     let shop = OpenShop::open().await;
     let buyer = shop.visitor().await;

@@ -21,7 +21,7 @@ const QUEUES: [(&str, &str); 8] = [
     ("events to publish", "outbox WHERE published_at IS NULL"),
     ("messages to deliver", "deliveries"),
     ("payments to decide", "payments WHERE status = 'confirming'"),
-    ("deposits overdue", "payments WHERE status = 'awaiting_deposit' AND next_check_at < now() + interval '1 hour'"),
+    ("deposits overdue", "payments WHERE status = 'awaiting_deposit' AND deposit_due_at < now()"),
     ("orders overdue", "orders WHERE status = 'pending' AND expires_at <= now()"),
     ("refunds to finish", "refunds WHERE status = 'requested'"),
     ("webhooks to look into", "webhook_inbox WHERE status = 'pending'"),

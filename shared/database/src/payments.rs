@@ -61,7 +61,8 @@ pub async fn settle(db: impl PgExecutor<'_>, verdicts: &[Verdict]) -> sqlx::Resu
                 refund_account = coalesce(d.refund_account, p.refund_account),
                 refund_holder = coalesce(d.refund_holder, p.refund_holder),
                 attention = NULL,
-                next_check_at = CASE d.status WHEN 'awaiting_deposit' THEN d.deposit_due_at END,
+                -- The provider tells of a deposit unasked, unless that message is lost.
+                next_check_at = CASE d.status WHEN 'awaiting_deposit' THEN least(d.deposit_due_at, now() + interval '1 hour') END,
                 checks = 0,
                 settled_at = CASE d.status WHEN 'awaiting_deposit' THEN NULL ELSE now() END
             FROM decided d JOIN held h ON h.id = d.order_id
@@ -185,23 +186,26 @@ impl SettleColumns {
 }
 
 /// Takes up to `limit` payments that are due to be asked about, and puts each off until its next turn: 20 s after
-/// the confirm, then 1, 2, 4, 8, 11 minutes, then hourly for a day, then daily. `pace` stretches (or, in tests,
-/// shrinks) the schedule. Two reconcilers get different payments.
+/// the confirm, then 1, 2, 4, 8, 11 minutes, then hourly for a day, then daily. A deposit is asked about hourly until it
+/// is due, and by that schedule from then on. `pace` stretches (or, in tests, shrinks) the schedule. Two reconcilers get
+/// different payments.
 pub async fn take_due(db: &PgPool, limit: i64, pace: f64) -> sqlx::Result<Vec<Known>> {
     sqlx::query_as!(
         KnownRow,
         r#"
         WITH due AS MATERIALIZED (
-            SELECT id FROM payments WHERE next_check_at <= now()
+            SELECT id, CASE WHEN status = 'awaiting_deposit' AND deposit_due_at > now()
+                    THEN least(deposit_due_at, now() + $2 * interval '1 hour') END AS before_due
+            FROM payments WHERE next_check_at <= now()
             ORDER BY next_check_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
         ), taken AS (
             UPDATE payments p
-            SET checks = p.checks + 1,
+            SET checks = p.checks + (d.before_due IS NULL)::int::smallint,
                 -- Whoever took a deposit before and stands still since then has an answer that may have turned. (A confirm
                 -- is left alone: its answer cannot turn, and may be on its way to somebody else.)
                 version = p.version + (p.status = 'awaiting_deposit')::int,
-                next_check_at = now() + $2 * check_after(p.checks)
-            FROM due WHERE p.id = due.id
+                next_check_at = coalesce(d.before_due, now() + $2 * check_after(p.checks))
+            FROM due d WHERE p.id = d.id
             RETURNING p.*
         )
         SELECT p.id, p.attempt, p.payment_key, p.payment_type, p.amount, p.status AS payment_status, p.asked_at, p.approved_at,

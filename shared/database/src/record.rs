@@ -174,7 +174,7 @@ async fn write_payment(connection: &mut PgConnection, payment: &Payment) -> sqlx
         UPDATE payments p
         SET status = $2, version = p.version + 1, approved_at = $3, method = coalesce($4, p.method), receipt_url = coalesce($5, p.receipt_url),
             decline_code = NULL, decline_message = NULL, decline_kind = NULL,
-            deposit_due_at = coalesce($6, p.deposit_due_at), next_check_at = $6, checks = 0, attention = NULL,
+            deposit_due_at = coalesce($6, p.deposit_due_at), next_check_at = CASE WHEN $6::timestamptz IS NOT NULL THEN least($6, now() + interval '1 hour') END, checks = 0, attention = NULL,
             settled_at = CASE WHEN $6::timestamptz IS NOT NULL THEN NULL WHEN p.status = $2 THEN p.settled_at ELSE now() END,
             reversals = p.reversals + (p.status = 'done' AND $2 = 'awaiting_deposit')::int::smallint,
             refunded_amount = (SELECT coalesce(sum(r.amount), 0) FROM refunds r WHERE r.payment_id = p.id AND r.status = 'done')

@@ -35,6 +35,7 @@ async fn toss(
     if let Some(secret) = &webhooks.secret
         && !header("tosspayments-signature").is_some_and(|seal| is_sealed(secret, &body, seal))
     {
+        warn!("Refused a webhook that is not sealed with TOSS_WEBHOOK_SECRET");
         return Err(Problem::of(StatusCode::UNAUTHORIZED));
     }
     let webhook = Webhook {
