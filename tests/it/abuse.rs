@@ -1,4 +1,4 @@
-//! Whoever asks too often is asked to wait, and nobody else is.
+//! Rate limits: only those who ask too often have to wait.
 
 use harness::OpenShop;
 use reqwest::Response;

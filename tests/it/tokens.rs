@@ -1,4 +1,4 @@
-//! Who may push: Google, on behalf of our service account, or the broker who has our key; and for one subscription.
+//! Push tokens: only Google for our service account, or the broker with our key, and for one subscription each.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;

@@ -53,7 +53,7 @@ struct Arguments {
     #[arg(long, default_value_t = 3.0)]
     minutes: f64,
     /// What the schedule of faults and the buyers' choices are made from; printed first if it is chosen here. The same seed
-    /// breaks the same things at the same moments; who is hit by it is a matter of timing
+    /// breaks the same things at the same moments; which request is hit depends on timing
     #[arg(long)]
     seed: Option<u64>,
     /// A run with fewer kills than this proves too little, and fails

@@ -1,4 +1,4 @@
-//! What the shop believes of a browser, and what it tells it: one layer around every route, so that none is forgotten.
+//! Rules for browsers (cross-site requests, security headers) in one layer around every route, so that none is forgotten.
 
 use std::sync::Arc;
 

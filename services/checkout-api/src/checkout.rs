@@ -1,4 +1,4 @@
-//! The purchase: claim, ask the provider, settle. Browser return, JSON confirm and reconciler all pass here.
+//! The purchase: claim, ask the provider, settle. Browser return, JSON confirm and reconciler all use it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,5 +1,5 @@
-//! A provider that is down is not asked by everybody at once: buyers hear "we are checking" without delay, and one call
-//! now and then finds out whether it is back.
+//! A circuit breaker: while the provider is down, buyers read "we are checking" without delay, and one call now and then
+//! finds out whether it is back.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Hearing of a payment: the provider is asked, and what it says is applied. Webhooks, reconciler and people pass here.
+//! Asks the provider about a payment and applies the answer. Webhooks, reconciler and people all use it.
 
 use database::payments;
 use database::record::{self, Known};

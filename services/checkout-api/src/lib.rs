@@ -1,4 +1,4 @@
-//! The storefront's API: orders, confirm and pages, and the loops that finish what a request began.
+//! The checkout API: orders, payments and pages, and the background loops that finish what a request began.
 
 mod app;
 mod browser;
@@ -45,7 +45,7 @@ use axum::routing::any;
 use axum::{Extension, Router};
 use service::Problem;
 
-/// Every route of the storefront and its API, the rules for browsers and how often who may ask, without the layers that
+/// Every route of the storefront and its API, the rules for browsers and the rate limits, without the layers that
 /// `service` puts around them.
 pub fn router(app: App) -> Router {
     let (rules, pace) = (Arc::clone(&app.rules), Arc::clone(&app.pace));

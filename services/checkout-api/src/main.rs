@@ -1,4 +1,4 @@
-//! The storefront's API as a process of its own.
+//! The checkout API as a process of its own.
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,4 +1,4 @@
-//! Who may give money back over HTTP: whoever knows the admin token.
+//! The admin API's bearer token.
 
 use axum::extract::FromRequestParts;
 use http::StatusCode;

@@ -1,4 +1,4 @@
-//! Making an order: one way for all who ask, be it a program with JSON or a page with its form.
+//! Places an order, in the same way for a program with JSON and for a page with its form.
 
 use database::BatchError;
 use database::orders::{Created, Creation};

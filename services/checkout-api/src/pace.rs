@@ -1,4 +1,4 @@
-//! How often who may do what: 429 before anything is read from the database.
+//! Rate limits by buyer and by address: 429 before anything is read from the database.
 
 use std::net::IpAddr;
 use std::sync::Arc;

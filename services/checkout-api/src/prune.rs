@@ -1,4 +1,4 @@
-//! What is forgotten, and when.
+//! What is deleted, and when.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

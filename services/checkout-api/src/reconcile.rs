@@ -1,4 +1,4 @@
-//! Finds out what became of payments and refunds whose outcome nobody waited for, or nobody survived to write down.
+//! The reconciler: finds out what became of payments and refunds whose outcome was never written down.
 
 use std::sync::Arc;
 

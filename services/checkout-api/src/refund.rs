@@ -1,4 +1,4 @@
-//! Giving money back: written down, asked for, settled. People ask for it; the reconciler finishes what nobody waited for.
+//! Refunds: write down, ask the provider, settle. The reconciler finishes those whose caller is gone.
 
 use database::record::{self, Asked};
 use database::refunds::{self, Due, RefundDetails};

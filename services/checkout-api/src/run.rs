@@ -136,8 +136,7 @@ impl Settings {
     }
 }
 
-const ABOUT: &str =
-    "jumun-checkout-api: orders, payments and pages of the shop, and the loops that finish what they began.";
+const ABOUT: &str = "jumun-checkout-api serves orders, payments and pages, and runs the background loops.";
 
 /// The whole program: settings from the environment, until SIGTERM or SIGINT.
 ///

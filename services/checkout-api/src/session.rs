@@ -1,4 +1,4 @@
-//! Who is asking. A guest gets a customer and a cookie on the first visit; the database knows only the cookie's hash.
+//! Sessions. A guest gets a customer and a cookie on the first visit; the database knows only the cookie's hash.
 
 use std::convert::Infallible;
 

@@ -46,7 +46,7 @@ pub struct Settings {
     pub toss_webhook_secret: Option<SecretString>,
     /// `TOSS_WEBHOOK_SOURCES`: where webhooks may come from.
     pub toss_webhook_sources: Option<Networks>,
-    /// `ADMIN_TOKEN`: who knows it may give money back over HTTP; without it there is no such route.
+    /// `ADMIN_TOKEN`: bearer token of the refund API; without it there is no such route.
     pub admin_token: Option<SecretString>,
     /// `CHECKOUT_SERVE`: answer HTTP.
     pub serve: bool,

@@ -1,7 +1,7 @@
 //! What is left of each product, kept up to date for the pages that are open: one listener for all of them.
 //!
 //! A page has no queue that could grow. It is woken when something has changed, and looks up what is left of its own
-//! products now: one that was slow finds the newest and never learns what it missed.
+//! products: a slow reader gets the newest state and skips what came in between.
 
 use std::collections::HashMap;
 use std::convert::Infallible;

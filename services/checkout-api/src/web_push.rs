@@ -1,4 +1,4 @@
-//! How browsers register for notifications: what pages tell them, and the service worker that shows what comes.
+//! Notifications in browsers: what pages need to register them, and the service worker that shows notifications.
 
 use axum::Router;
 use axum::extract::State;

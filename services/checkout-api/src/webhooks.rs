@@ -1,5 +1,5 @@
-//! Looks into what Toss told us unasked. A webhook is a reason to ask about a payment, and nothing more: anybody can send
-//! one, they come twice, late and in any order. What is written down is the provider's answer.
+//! Processes stored webhooks. A webhook is only a reason to ask Toss about a payment: anybody can send one, and they come
+//! twice, late and in any order. What is written down is Toss's answer.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

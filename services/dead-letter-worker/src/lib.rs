@@ -1,5 +1,5 @@
-//! Stores what no consumer could take, with its reason: the push endpoint of `dead-letter-sub`, and the [`desk`] where it is
-//! replayed.
+//! Stores messages that no consumer could process, with the reason: the push endpoint of `dead-letter-sub`, and the [`desk`]
+//! where they are replayed.
 
 pub mod desk;
 
@@ -73,7 +73,7 @@ fn letter<'a>(delivery: &'a Delivery, reason: &'a str) -> Letter<'a> {
     }
 }
 
-const ABOUT: &str = "jumun-dead-letter-worker stores what no consumer could take, with its reason.";
+const ABOUT: &str = "jumun-dead-letter-worker stores messages that no consumer could process, with the reason.";
 
 /// The whole program: settings from the environment, until SIGTERM or SIGINT.
 ///

@@ -1,4 +1,4 @@
-//! Stores what no consumer could take, with its reason.
+//! Stores messages that no consumer could process, with the reason.
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,4 +1,4 @@
-//! `jumun attention`: what waits for a person.
+//! `jumun attention`: what needs a person.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! What the user may ask for, and how it is answered.
+//! The command line: its arguments, and which command runs.
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `jumun dead-letters`: the desk where a person decides about what no consumer could take.
+//! `jumun dead-letters`: where a person decides about messages that no consumer could process.
 
 mod arguments;
 mod content;

@@ -1,4 +1,4 @@
-//! What the command tells its user. Logs are something else: they go through `tracing`.
+//! The command's output for its user. Logs go through `tracing` instead.
 
 use std::io::{self, Write as _};
 

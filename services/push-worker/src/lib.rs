@@ -1,6 +1,7 @@
-//! Tells the buyer's phone, once per device: the push endpoint of `checkout-push` and its siblings.
+//! Notifies the buyer's devices, each once: the push endpoint of `checkout-push`, `checkout-failed-push` and
+//! `checkout-refunded-push`.
 //!
-//! The message engine is answered as soon as one attempt per device is planned; a [`Sender`] carries them out.
+//! A push request is acknowledged as soon as one attempt per device is planned; a [`Sender`] then sends them.
 
 mod sender;
 mod settings;
@@ -82,7 +83,7 @@ async fn plan(State(app): State<App>, push: Push) -> Answer {
     consume(&app.db, Worker::Push, push, |subscription, event| app.plan(subscription, event)).await
 }
 
-const ABOUT: &str = "jumun-push-worker tells the buyer's phone, once per device.";
+const ABOUT: &str = "jumun-push-worker notifies the buyer's devices, each once.";
 
 /// The whole program: settings from the environment, until SIGTERM or SIGINT.
 ///

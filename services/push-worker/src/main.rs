@@ -1,4 +1,4 @@
-//! Tells the buyer's phone, once per device.
+//! Notifies the buyer's devices, each once.
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,4 +1,4 @@
-//! A safety valve: a push service that calls every device gone is not believed.
+//! A safety valve: no device token is deleted while FCM calls most devices unregistered.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! `/sandbox/…`: the switches and the oracle, in JSON, for tests and operators.
+//! `/sandbox/…`: fault switches and the record of what happened, in JSON, for tests and people.
 //!
 //! | Request | Body | Does |
 //! |---|---|---|

@@ -1,4 +1,4 @@
-//! Takes the stock of a paid order down, once: the push endpoint of `checkout-stock`.
+//! Takes a paid order's goods out of stock, once: the push endpoint of `checkout-stock`.
 //!
 //! Concurrent deliveries become one statement. When one of them breaks a constraint they are tried one by one: that
 //! one is parked with its reason, the others have their effect.
@@ -59,7 +59,7 @@ async fn sell(State(app): State<App>, push: Push) -> Answer {
     consume(&app.db, Worker::Stock, push, |_, event| app.sales.submit(event)).await
 }
 
-const ABOUT: &str = "jumun-stock-worker takes the stock of a paid order down, once.";
+const ABOUT: &str = "jumun-stock-worker takes a paid order's goods out of stock, once.";
 
 /// The whole program: settings from the environment, until SIGTERM or SIGINT.
 ///

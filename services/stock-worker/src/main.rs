@@ -1,4 +1,4 @@
-//! Takes the stock of a paid order down, once.
+//! Takes a paid order's goods out of stock, once.
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

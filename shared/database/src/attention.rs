@@ -1,4 +1,4 @@
-//! What waits for a person.
+//! What needs a person.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;

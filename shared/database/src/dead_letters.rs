@@ -1,4 +1,4 @@
-//! What no consumer could take, kept until a person decides.
+//! Dead letters: messages that no consumer could process, kept until a person decides.
 
 mod decide;
 

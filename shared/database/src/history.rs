@@ -1,4 +1,4 @@
-//! What a buyer is shown of the past: their orders, and what happened to one of them.
+//! What a buyer sees of the past: their orders, and what happened to one of them.
 
 use chrono::{DateTime, Utc};
 use domain::{CustomerId, OrderId, Won};

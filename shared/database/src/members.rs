@@ -1,4 +1,4 @@
-//! Customers who have signed in, and how they come and go.
+//! Members: signing in and out, and moving a guest's orders.
 
 use domain::{CustomerId, DeviceToken};
 use secrecy::{ExposeSecret as _, SecretString};

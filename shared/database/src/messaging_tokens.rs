@@ -1,4 +1,4 @@
-//! Where a customer is reached.
+//! Customers' devices.
 
 use domain::{CustomerId, DeviceId, DeviceToken};
 use secrecy::ExposeSecret as _;

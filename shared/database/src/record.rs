@@ -1,5 +1,5 @@
-//! What is on record about a payment and its refunds, and decisions about money that is held: it goes back, comes
-//! late, or is taken back. Rare, so each is a transaction of its own, told step by step. (Decisions about payments
+//! What is on record about a payment and its refunds, and decisions about money that is held: refunds, late money, reversed
+//! deposits. They are rare, so each is a transaction of its own, step by step. (Decisions about payments
 //! that are under way are many, and are made in batches: [`payments::settle`](crate::payments::settle).)
 
 mod goods;

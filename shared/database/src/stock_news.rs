@@ -1,4 +1,4 @@
-//! What is left of each product, and the news of it.
+//! What is left of each product, and notifications of its changes.
 
 use domain::ProductId;
 use sqlx::PgPool;

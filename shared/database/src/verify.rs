@@ -1,5 +1,5 @@
-//! The books, audited: what must be true of the rows at every moment, once traffic has stopped, and
-//! compared with the payment provider's own book.
+//! The audit: what must be true of the rows at every moment, what must be true once traffic has stopped, and the comparison
+//! with the payment provider's book.
 //!
 //! All of history is read once a day; every minute, [`check_since`] reads what happened lately. See [`Scope`].
 

@@ -1,4 +1,4 @@
-//! Events that were published and lack an effect: a message engine can forget what it had taken.
+//! Published events without their effect: a message engine can lose what it had accepted.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What providers told us unasked: kept before it is answered, looked into afterwards, pruned.
+//! Webhooks: stored before they are answered, processed afterwards, pruned.
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The one decision about money: given where an order and its payment stand and what the provider said,
 //! where do they stand now, what is to be announced, and what is owed? Browser return, webhook, reconciler and
-//! refunds all ask here.
+//! refunds all decide here.
 
 mod held;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What every consumer does with a push request: let it have its effect once, or park it with the reason.
+//! What every consumer does with a push request: has its effect once, or parks the message with the reason.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The door of every worker: a push request becomes a [`Delivery`], and an [`Answer`] becomes a status.
+//! Receives push requests: a request becomes a [`Delivery`], and an [`Answer`] becomes a status.
 
 mod auth;
 mod key;

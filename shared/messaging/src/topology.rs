@@ -1,4 +1,4 @@
-//! Which topics there are, who is subscribed to them, and how patient the message engine is.
+//! The topics, their subscriptions, and how long the message engine retries.
 
 use std::time::Duration;
 

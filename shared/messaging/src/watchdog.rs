@@ -1,4 +1,4 @@
-//! The watchdog: has events published again that lack an effect long after they were published.
+//! The watchdog: has events published again whose effect is missing long after they were published.
 //!
 //! A message engine that loses what it had acknowledged (Google's emulator forgets everything when it stops; a
 //! subscription may be deleted, or expire) thereby only delays. Consumers that had their effect see a duplicate.

@@ -1,4 +1,4 @@
-//! What the workers have in common around their routes: settings, starting, health, serving.
+//! What all workers share: settings, start, health, serving.
 
 use std::net::{Ipv4Addr, SocketAddr};
 

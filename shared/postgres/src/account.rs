@@ -1,4 +1,4 @@
-//! Whom the server runs as: PostgreSQL refuses to be root.
+//! The account that the server runs as: PostgreSQL refuses to run as root.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! One connection's clock: how long it may take to ask, to send a body, and to do nothing.
+//! Time limits of one connection: for a request's head, for its body, and without any request.
 //!
 //! hyper's own header timeout also runs while a kept-alive connection is idle, which would cut
 //! honest clients after the short time meant for slow ones; it does not run before the protocol

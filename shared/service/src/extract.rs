@@ -1,4 +1,4 @@
-//! Extractors that refuse in `application/problem+json`, and never repeat a body's values.
+//! Extractors whose refusals are `application/problem+json` and never quote a body's values.
 
 use std::error::Error;
 use std::iter::successors;

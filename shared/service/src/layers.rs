@@ -1,4 +1,4 @@
-//! What surrounds every handler: it is never dropped, never silent, and never too much.
+//! The standard layers around every handler: it is never dropped half-way, always logged, and limited.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;

@@ -1,4 +1,4 @@
-//! How much of the process one client, or all clients together, may take.
+//! The limits of an HTTP listener, for one client and for all together.
 
 use std::time::Duration;
 

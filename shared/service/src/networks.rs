@@ -1,4 +1,4 @@
-//! Who is calling: sets of addresses, and the address of a client that may sit behind a proxy.
+//! Client addresses: sets of networks, and the address of a client behind a proxy.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! How many connections one address may hold open.
+//! The limit of open connections per address.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -1,4 +1,4 @@
-//! Problem details (RFC 9457): the one shape in which a service says no.
+//! Problem details (RFC 9457): the one shape of every error answer.
 
 use std::borrow::Cow;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! How often somebody may do something.
+//! Rate limits.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -1,4 +1,4 @@
-//! Settings come from the environment and nowhere else, are read once, and are refused together.
+//! Settings: read from the environment once; everything that is wrong with them is reported together.
 //!
 //! A service has one documented struct with `fn read(env: &mut Env) -> Self`. Each read carries its
 //! default and its description, so the configuration table can be checked against the code. A read

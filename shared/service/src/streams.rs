@@ -1,4 +1,5 @@
-//! Answers that do not end by themselves, such as server-sent events: how many there may be, and what they do not take.
+//! Answers that do not end by themselves, such as server-sent events: their limit. They do not count as requests
+//! in work.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Logs: one line per thing that happened, on standard error.
+//! Logs: one line per event, on standard error.
 
 use std::io::{self, IsTerminal};
 use std::panic;

@@ -1,4 +1,4 @@
-//! W3C Trace Context: which click this work belongs to.
+//! W3C Trace Context: connects all work that one request caused, from click to notification.
 
 use std::convert::Infallible;
 use std::fmt::{self, Display};

@@ -1,6 +1,6 @@
 //! What Toss's error codes mean for the money.
 //!
-//! Listed here is only what certainly moved none. Every other code, known or not yet invented, leaves the
+//! Only codes that certainly moved no money are listed. Every other code, known or new, leaves the
 //! outcome open: Toss says `PROVIDER_ERROR` with HTTP 400 for a payment that may have gone through.
 
 use domain::DeclineKind;

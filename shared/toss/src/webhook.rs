@@ -1,5 +1,5 @@
-//! Toss's webhooks: three envelopes, and a signature on two of the events. Nothing they say is state; what can be
-//! used of one is which payment to ask about.
+//! Toss's webhooks: three envelopes, and a signature on two of the events. They are not evidence: one only
+//! says which payment to ask about.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;

@@ -1,4 +1,4 @@
-//! What a page is written in: Korean first, English for who asks for it. Texts are in `locales/`, one catalogue each.
+//! The language of a page: Korean, or English on request. Texts are in `locales/`, one catalogue each.
 
 mod catalogue;
 mod numbers;

@@ -1,4 +1,4 @@
-//! Signing in and out at the shop's own identity provider. Whoever does not is a guest, and buys all the same.
+//! Signing in and out at the shop's own identity provider. Everybody else buys as a guest.
 
 mod local_path;
 mod provider;

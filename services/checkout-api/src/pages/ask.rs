@@ -1,4 +1,4 @@
-//! Whose order a page is about.
+//! The order that a page is about, if its reader may see it.
 
 use axum::extract::FromRequestParts;
 use database::orders::{self, OrderDetails};

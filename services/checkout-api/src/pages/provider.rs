@@ -1,4 +1,4 @@
-//! What the provider calls things, in words of ours. Toss's codes: its error tables and lists of banks.
+//! Toss's error codes, payment methods and banks, in words for buyers. Source: Toss's error tables and lists of banks.
 
 /// Why a payment was refused, as a key of the catalogues.
 pub(super) fn refusal(code: &str) -> &'static str {

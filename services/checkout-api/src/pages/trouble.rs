@@ -1,4 +1,4 @@
-//! Problems, told to people: who asked for a page gets a page, also when there is nothing to show.
+//! Problems as pages, for requests that accept HTML.
 
 use axum::extract::Request;
 use axum::middleware::Next;

@@ -1,4 +1,4 @@
-//! What may be asked at the desk.
+//! The arguments of `jumun dead-letters`.
 
 use chrono::{DateTime, Utc};
 use clap::builder::NonEmptyStringValueParser;

@@ -1,4 +1,4 @@
-//! What a letter carries, shown without what it may give away.
+//! The content of a dead letter, shown without its secrets.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

@@ -1,4 +1,4 @@
-//! How the desk answers, to people and to programs.
+//! The output of `jumun dead-letters`, as text and as JSON.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use database::dead_letters::{Action, Summary};

@@ -1,4 +1,4 @@
-//! Tokens that a shop must not believe.
+//! Wrong id tokens, which a shop must refuse.
 
 use serde::Deserialize;
 

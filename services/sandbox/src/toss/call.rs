@@ -1,4 +1,4 @@
-//! The road every API call takes: key check, fault, test code, idempotency, then the work itself.
+//! What every API call passes through: key check, fault, test code, idempotency, then the call itself.
 
 use axum::response::{IntoResponse, Response};
 use base64::Engine;

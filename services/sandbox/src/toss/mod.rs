@@ -1,6 +1,6 @@
 //! Toss Payments' core API and browser SDK, mounted under `/toss`.
 //!
-//! Every API call takes the road of `call`; `confirm`, `query`, `cancel` and `transactions` are where the roads lead,
+//! Every API call passes through `call` to `confirm`, `query`, `cancel` or `transactions`;
 //! `book` is what they change. `sdk` and `window` are the browser's side, `webhook` is what the shop is told unasked.
 
 mod answer;

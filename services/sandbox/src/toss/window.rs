@@ -1,4 +1,4 @@
-//! The payment window: where the buyer authenticates, or does not.
+//! The payment window, where the buyer authenticates or gives up.
 
 use askama::Template;
 use axum::Form;

@@ -1,5 +1,5 @@
-//! Goods that come back. Whether they were sold yet is decided by the inbox: whoever claims the event of the sale
-//! first, the stock worker or we, has the say, and the other one sees that it was claimed.
+//! Goods that come back. The inbox decides whether they were already sold: the first to claim the event of the sale, stock
+//! worker or refund, decides, and the other one sees that it was claimed.
 
 use domain::{Attempt, OrderId, PaymentState, RefundState, Settlement};
 use sqlx::PgConnection;

@@ -1,5 +1,5 @@
-//! What buyers were told, against what is so. An answer is read from the order's state, and each state that an order was in is
-//! in its log.
+//! What buyers were told, against the facts. Answers are derived from the order's state, and each state that an order had
+//! is in its log.
 
 use super::{Invariant, Scope};
 

@@ -1,4 +1,4 @@
-//! Evidence about a payment that has been decided: money that is held, goes back, or comes when nobody expects it.
+//! Evidence about a payment that is already decided: money that is held, is given back, or arrives unexpectedly.
 
 use super::{Attempt, Settlement, Undecided, awaiting};
 use crate::refund::settled;

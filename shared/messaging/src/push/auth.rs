@@ -1,4 +1,4 @@
-//! How a worker knows that a push request comes from the message engine.
+//! Authentication of push requests.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

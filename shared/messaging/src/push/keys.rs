@@ -1,4 +1,4 @@
-//! Google's public keys, fetched when they are needed and kept for as long as they may be.
+//! Google's public keys, fetched when needed and cached as long as allowed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};

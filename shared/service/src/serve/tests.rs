@@ -1,4 +1,4 @@
-//! Slow, silent and too many clients, on real sockets, with limits small enough to wait for.
+//! Slow, silent and too many clients, on real sockets, with small limits so that the tests are quick.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! What a single setting may be, and how a human is told about it.
+//! The types that a setting can have: how each is parsed and shown.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
