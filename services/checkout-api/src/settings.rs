@@ -233,7 +233,7 @@ impl Settings {
         settings.refuse_half_live(env);
         settings.refuse_unsigned(env);
         if settings.admin_token.as_ref().is_some_and(|token| token.expose_secret().len() < 24) {
-            env.refuse("ADMIN_TOKEN", "shorter than 24 characters");
+            env.refuse("ADMIN_TOKEN", "must have at least 24 characters");
         }
         settings
     }
@@ -281,7 +281,7 @@ impl Settings {
             env.refuse("PUBLIC_URL", "must be https with live keys");
         }
         if env.mode() == Mode::Production && secret == SANDBOX_SECRET_KEY {
-            env.refuse("TOSS_SECRET_KEY", "this is the public documentation key");
+            env.refuse("TOSS_SECRET_KEY", "must not be Toss's public documentation key in production");
         }
     }
 }
@@ -337,7 +337,7 @@ mod tests {
         let live = |more: &[(&'static str, &'static str)]| refusals(&[live.as_slice(), more].concat());
         assert!(live(&[]).contains("PUSH_KEY: required"));
         assert!(refusals(&[("JUMUN_ENV", "production")]).contains("PUSH_KEY: required"));
-        assert!(refusals(&[("PUSH_KEY", "short")]).contains("PUSH_KEY: shorter"));
+        assert!(refusals(&[("PUSH_KEY", "short")]).contains("PUSH_KEY: must have at least"));
         assert_eq!(live(&[("CHECKOUT_LOOPS", "false")]), "", "whoever runs no broker signs nothing");
         let pubsub = [("JUMUN_MESSAGING", "pubsub"), ("PUBSUB_PROJECT_ID", "shop")];
         assert_eq!(live(&pubsub), "");

@@ -37,22 +37,22 @@ pub(crate) async fn attention(
 fn advice(kind: Kind) -> (&'static str, &'static str) {
     match kind {
         Kind::Disputed => (
-            "Orders whose payment is something else at the provider than here",
-            "Look with `jumun order <id>` and in the provider's console. Money we should not have is refunded there.\n  \
-             It goes from this list by itself once the two agree.",
+            "Orders whose payment differs between the provider and our record",
+            "Compare `jumun order <id>` with the provider's console. Refund money there that the shop should not have.\n  \
+             The entry disappears by itself once the two agree.",
         ),
         Kind::Undecided => (
             "Orders whose payment the provider has not decided for hours",
-            "If the provider is up: `jumun order <id>`, then ask its support. Nothing may be shipped or called failed meanwhile.",
+            "If the provider is up: `jumun order <id>`, then ask its support. Until then ship nothing, and do not say that it failed.",
         ),
         Kind::Refund => (
-            "Orders with a refund that did not go through, or that nobody has decided for hours",
-            "`jumun order <id>` says why. Refused: refund again, or in the provider's console; what is done there is adopted.\n  \
-             A deposit goes back to an account of the buyer's: ask for one if it was refused.",
+            "Orders with a refund that failed, or that the provider has not decided for hours",
+            "`jumun order <id>` says why. If it was refused: refund again, or in the provider's console (that is adopted).\n  \
+             A deposit goes back to an account of the buyer: ask for one if it was refused.",
         ),
         Kind::DeadLetter => (
-            "Messages that no consumer could take",
-            "`jumun dead-letters show <id>`; repair the cause, then `jumun dead-letters replay <id>`. Or give it up:\n  \
+            "Messages that no consumer could process (dead letters)",
+            "`jumun dead-letters show <id>`; repair the cause, then `jumun dead-letters replay <id>`. Or discard it:\n  \
              `jumun dead-letters discard <id> --reason ...`.",
         ),
     }

@@ -106,7 +106,7 @@ impl FcmAccess {
                 env.refuse("FCM_SERVICE_ACCOUNT", "required in production");
             }
             if !access.base_url.starts_with("https://") {
-                env.refuse("FCM_BASE_URL", "the sandbox's phone is nobody's");
+                env.refuse("FCM_BASE_URL", "expected https://fcm.googleapis.com, since this is production");
             }
         }
         access
@@ -152,7 +152,10 @@ mod tests {
             ("FCM_BASE_URL", "http://127.0.0.1:8090/fcm"),
         ];
         let told = refusals(&production);
-        assert!(told.contains("FCM_SERVICE_ACCOUNT: required") && told.contains("FCM_BASE_URL: the sandbox"), "{told}");
+        assert!(
+            told.contains("FCM_SERVICE_ACCOUNT: required") && told.contains("FCM_BASE_URL: expected https"),
+            "{told}"
+        );
         let whole = [("FCM_BASE_URL", "https://fcm.googleapis.com"), ("FCM_SERVICE_ACCOUNT", "{}")];
         assert_eq!(refusals(&[&production[..4], &whole].concat()), "");
     }

@@ -32,7 +32,7 @@ impl Serving {
     /// Reads the settings; what is wrong with them is refused by `env.finish()`.
     pub fn read(env: &mut Env) -> Self {
         if env.mode() == Mode::Production {
-            env.refuse("JUMUN_ENV", "the sandbox takes nobody's money: it has no place in production");
+            env.refuse("JUMUN_ENV", "the sandbox is for development and does not start in production");
         }
         Self {
             port: env.or("SANDBOX_PORT", 8090, "port of the sandbox, on 127.0.0.1"),

@@ -204,7 +204,7 @@ impl Env {
             (None, None) => None,
             (Some(value), None) => Some(value.clone()),
             (Some(_), Some(_)) => {
-                self.refuse(name, format_args!("set it or {file_name}, not both"));
+                self.refuse(name, format_args!("set either this or {file_name}, not both"));
                 None
             }
             (None, Some(path)) => match fs::read_to_string(path.expose_secret()) {
@@ -329,7 +329,7 @@ mod tests {
         let mut env = Env::from_pairs([("KEY_FILE", path), ("KEY", "canary")]);
         assert!(env.optional_secret("KEY", "key").is_none());
         let told = env.finish().unwrap_err().to_string();
-        assert!(told.contains("KEY: set it or KEY_FILE, not both"), "{told}");
+        assert!(told.contains("KEY: set either this or KEY_FILE, not both"), "{told}");
 
         let mut env = Env::from_pairs([("JUMUN_ENV", "production"), ("KEY_FILE", "/nowhere")]);
         env.secret("KEY", "stand-in", "key");

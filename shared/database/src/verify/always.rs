@@ -5,7 +5,7 @@ use super::{Invariant, Scope};
 pub(super) static INVARIANTS: [Invariant; 19] = [
     Invariant {
         name: "stock_counts",
-        statement: "no product has negative stock, and none has more reserved than there is",
+        statement: "no product has negative stock or more reserved than on hand",
         scope: Scope::Present,
         sql: "
             SELECT product_id::text, format('%s on hand, %s reserved', on_hand, reserved)
@@ -24,7 +24,7 @@ pub(super) static INVARIANTS: [Invariant; 19] = [
     },
     Invariant {
         name: "stock_reserved",
-        statement: "what is reserved is what orders being paid, or paid and neither sold nor restocked yet, ask for",
+        statement: "reserved is what orders need that are being paid, or are paid and not yet sold or restocked",
         scope: Scope::History,
         sql: "
             SELECT coalesce(s.product_id, d.product_id)::text,
@@ -45,7 +45,7 @@ pub(super) static INVARIANTS: [Invariant; 19] = [
     },
     Invariant {
         name: "order_total",
-        statement: "an order costs the sum of its lines, and has at least one",
+        statement: "an order has at least one line and costs the sum of its lines",
         scope: Scope::Order,
         sql: "
             SELECT o.id::text, format('costs %s won, its %s lines add up to %s', o.amount, count(l.order_id),
@@ -70,7 +70,7 @@ pub(super) static INVARIANTS: [Invariant; 19] = [
     },
     Invariant {
         name: "order_being_paid",
-        statement: "an order waits for its payment if and only if one payment of it is open in the same way",
+        statement: "an order is being paid if and only if exactly one payment of it is open in the same state",
         scope: Scope::Order,
         sql: "
             SELECT o.id::text, format('%s, with %s open payments (%s)', o.status, count(p.id), coalesce(string_agg(p.status, ', '), 'none'))
@@ -81,7 +81,7 @@ pub(super) static INVARIANTS: [Invariant; 19] = [
     },
     Invariant {
         name: "order_attempts",
-        statement: "an order counts every payment begun for it, and each asks for the order's amount",
+        statement: "an order counts all payments begun for it, and each is of the order's amount",
         scope: Scope::Order,
         sql: "
             SELECT o.id::text, format('counts %s attempts, %s payments of %s to %s won for %s won', o.attempts, count(p.id),
@@ -92,7 +92,7 @@ pub(super) static INVARIANTS: [Invariant; 19] = [
     },
     Invariant {
         name: "order_state",
-        statement: "an order is in the state that its log ends in",
+        statement: "an order's state is the last one in its log",
         scope: Scope::Order,
         sql: "
             SELECT coalesce(o.id, l.order_id)::text, format('%s, by its log %s',
@@ -104,7 +104,7 @@ pub(super) static INVARIANTS: [Invariant; 19] = [
     },
     Invariant {
         name: "order_steps",
-        statement: "orders only took steps that there are, each from where the one before led",
+        statement: "orders took only allowed steps, each from the state that the previous one led to",
         scope: Scope::Order,
         sql: "
             SELECT order_id::text, format('%s to %s, after %s', from_status, to_status, before)
@@ -144,7 +144,7 @@ pub(super) static INVARIANTS: [Invariant; 19] = [
     },
     Invariant {
         name: "decline_announced",
-        statement: "a payment was announced as failed once if it was declined, and each time that its deposit was taken back",
+        statement: "a payment was announced as failed once if it was declined, and once for each reversal of its deposit",
         scope: Scope::Order,
         sql: "
             SELECT coalesce(p.provider_order_id, e.payment_id::text),
@@ -165,7 +165,7 @@ pub(super) static INVARIANTS: [Invariant; 19] = [
     },
     Invariant {
         name: "announced_as_is",
-        statement: "an event says of its payment what is so",
+        statement: "an event says what its payment's record says",
         scope: Scope::Order,
         sql: "
             SELECT e.id::text, format('%s of order %s says %s', e.type, e.order_id, e.data)
@@ -182,7 +182,7 @@ pub(super) static INVARIANTS: [Invariant; 19] = [
     },
     Invariant {
         name: "events_known",
-        statement: "no consumer has acted upon an event that was not announced",
+        statement: "no consumer has acted on an event that was not announced",
         scope: Scope::History,
         sql: "
             SELECT i.event_id::text, format('claimed by %s', i.consumer) FROM inbox i
@@ -206,7 +206,7 @@ pub(super) static INVARIANTS: [Invariant; 19] = [
     },
     Invariant {
         name: "sold_paid",
-        statement: "nothing is sold that is not paid, or that came back",
+        statement: "nothing is sold that is not paid or that was returned",
         scope: Scope::Order,
         sql: "
             SELECT g.order_id::text, format('%s, and %s pieces of product %s are sold', coalesce(o.status, 'no such order'),
@@ -218,7 +218,7 @@ pub(super) static INVARIANTS: [Invariant; 19] = [
     },
     Invariant {
         name: "sold_once_by_event",
-        statement: "what is sold was sold by an event that the stock worker has claimed; what is claimed was sold, or kept from being sold",
+        statement: "everything sold was sold by an event that the stock worker claimed, and every claimed event sold its goods or kept them from being sold",
         scope: Scope::Order,
         sql: "
             SELECT coalesce(g.event_id, i.event_id)::text,
@@ -234,7 +234,7 @@ pub(super) static INVARIANTS: [Invariant; 19] = [
     },
     Invariant {
         name: "push_explained",
-        statement: "nobody is notified of what was not announced, or of money that never came",
+        statement: "no notification is about something that was not announced, or about money that never came",
         scope: Scope::Order,
         sql: "
             SELECT a.event_id::text, format('device %s: %s', a.device_id, CASE
@@ -256,7 +256,7 @@ pub(super) static INVARIANTS: [Invariant; 19] = [
     },
     Invariant {
         name: "push_counted",
-        statement: "no notification is over that was never tried, and none is in doubt more often than it was tried",
+        statement: "every finished notification was tried, and none is in doubt more often than it was tried",
         scope: Scope::Order,
         sql: "
             SELECT event_id::text, format('device %s: %s after %s attempts, %s in doubt', device_id, status, attempts, unknowns)
@@ -264,7 +264,7 @@ pub(super) static INVARIANTS: [Invariant; 19] = [
     },
     Invariant {
         name: "dead_letters_decided",
-        statement: "a dead letter is what was decided about it last",
+        statement: "a dead letter's status is the last decision about it",
         scope: Scope::Present,
         sql: "
             SELECT d.id::text, format('%s, by the record %s', d.status, coalesce(a.action, 'open'))

@@ -28,7 +28,7 @@ pub(super) static INVARIANTS: [Invariant; 11] = [
     },
     Invariant {
         name: "payments_undisputed",
-        statement: "no payment and no refund waits for a person",
+        statement: "no payment and no refund needs a person",
         scope: Scope::Present,
         sql: "
             SELECT provider_order_id, format('%s: %s', status, attention) FROM payments WHERE attention IS NOT NULL
@@ -45,7 +45,7 @@ pub(super) static INVARIANTS: [Invariant; 11] = [
     },
     Invariant {
         name: "excess_returned",
-        statement: "money that came for nothing went back",
+        statement: "money that pays for no order was given back",
         scope: Scope::Order,
         sql: "
             SELECT provider_order_id, format('%s of %s won went back', refunded_amount, amount)
@@ -53,7 +53,7 @@ pub(super) static INVARIANTS: [Invariant; 11] = [
     },
     Invariant {
         name: "events_taken",
-        statement: "every consumer has acted upon every event, or a person has discarded it",
+        statement: "every consumer has acted on every event, or a person has discarded it",
         scope: Scope::Order,
         sql: "
             SELECT e.id::text, format('%s of order %s, not by %s', e.type, e.order_id, c.name)
@@ -65,7 +65,7 @@ pub(super) static INVARIANTS: [Invariant; 11] = [
     },
     Invariant {
         name: "paid_sold",
-        statement: "everything that is paid is sold, unless it came back",
+        statement: "everything that is paid is sold, unless it was returned",
         scope: Scope::Order,
         sql: "
             SELECT id::text, format('paid %s', paid_at)
@@ -93,7 +93,7 @@ pub(super) static INVARIANTS: [Invariant; 11] = [
     },
     Invariant {
         name: "webhooks_looked_into",
-        statement: "no webhook waits to be looked into",
+        statement: "no webhook waits to be processed",
         scope: Scope::Present,
         sql: "
             SELECT id::text, format('came %s, after %s attempts, due %s%s', received_at, attempts, due_at, ': ' || reason)

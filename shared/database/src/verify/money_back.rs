@@ -5,7 +5,7 @@ use super::{Invariant, Scope};
 pub(super) static INVARIANTS: [Invariant; 4] = [
     Invariant {
         name: "payment_refunds",
-        statement: "what went back of a payment is the sum of its refunds that are done, and never more than was taken",
+        statement: "a payment's refunded amount is the sum of its refunds that are done, and never more than was taken",
         scope: Scope::Order,
         sql: "
             SELECT p.provider_order_id, format('%s, %s of %s won went back, by its refunds %s', p.status, p.refunded_amount,
@@ -17,7 +17,7 @@ pub(super) static INVARIANTS: [Invariant; 4] = [
     },
     Invariant {
         name: "order_refunded",
-        statement: "an order is refunded if and only if all of the payment that paid it went back",
+        statement: "an order is refunded if and only if the whole payment that paid it was given back",
         scope: Scope::Order,
         sql: "
             SELECT o.id::text, format('%s, %s won refunded; of its payment %s', o.status, o.refunded_amount,
@@ -30,7 +30,7 @@ pub(super) static INVARIANTS: [Invariant; 4] = [
     },
     Invariant {
         name: "refund_announced",
-        statement: "a refund was announced exactly once if it is done, else never",
+        statement: "a refund was announced exactly once if it is done, and otherwise never",
         scope: Scope::Order,
         sql: "
             SELECT coalesce(r.order_id, e.order_id)::text, format('%s, announced %s times', coalesce(r.status || ' refunds', 'no refund'),
@@ -48,7 +48,7 @@ pub(super) static INVARIANTS: [Invariant; 4] = [
     },
     Invariant {
         name: "restocked_refunded",
-        statement: "goods are back on the shelf if and only if a refund that is done says so, and nothing is back twice",
+        statement: "goods are restocked if and only if a refund that is done says so, and nothing is restocked twice",
         scope: Scope::Order,
         sql: "
             SELECT o.id::text, format('%s, restocked %s', o.status, coalesce(o.restocked_at::text, 'never'))

@@ -11,7 +11,7 @@ use super::{Offender, Violation};
 
 /// Name and statement of what [`audit_phones`] checks. FCM knows no idempotency key: an answer that is lost may be one more.
 pub const PHONES: [(&str, &str); 2] = [
-    ("phones_told", "FCM took no notification that is not on record as sent, or as sent perhaps"),
+    ("phones_told", "FCM took no notification that is not on record as sent or possibly sent"),
     ("phones_reached", "FCM took every notification that is on record as sent"),
 ];
 

@@ -25,7 +25,7 @@ pub const PROVIDER: [(&str, &str); 3] = [ANSWERS, AGREES, TOTAL];
 pub const BOOK: (&str, &str) = ("provider_book", "the provider took no money that is not on record");
 
 const ANSWERS: (&str, &str) = ("provider_answers", "the provider answers for every payment");
-const AGREES: (&str, &str) = ("provider_agrees", "every payment is at the provider what it is here");
+const AGREES: (&str, &str) = ("provider_agrees", "every payment is the same at the provider as here");
 const TOTAL: (&str, &str) = ("provider_total", "the provider keeps exactly the money that is on record");
 
 /// What the comparison found.

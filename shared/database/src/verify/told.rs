@@ -6,7 +6,7 @@ use super::{Invariant, Scope};
 pub(super) static INVARIANTS: [Invariant; 3] = [
     Invariant {
         name: "told_placed",
-        statement: "every order that a buyer was told of is there, and was when they were told",
+        statement: "every order that a buyer was told about existed at that time and still does",
         scope: Scope::Present,
         sql: "
             SELECT k.order_id::text, format('answered %s, and %s', k.created_at, coalesce('made ' || o.created_at, 'no such order'))
@@ -15,7 +15,7 @@ pub(super) static INVARIANTS: [Invariant; 3] = [
     },
     Invariant {
         name: "told_paid",
-        statement: "nobody was told that an order is paid whose money never came",
+        statement: "nobody was told \"paid\" of an order whose money never came",
         scope: Scope::Order,
         sql: "
             SELECT l.order_id::text, format('%s to paid, by %s', l.from_status, coalesce('a payment that is ' || p.status, 'no payment of it'))
@@ -25,7 +25,7 @@ pub(super) static INVARIANTS: [Invariant; 3] = [
     },
     Invariant {
         name: "told_declined",
-        statement: "nobody was told that a payment failed which holds the order's money",
+        statement: "nobody was told \"failed\" of a payment that holds the order's money",
         scope: Scope::Order,
         sql: "
             SELECT l.order_id::text, format('told of %s, and it is %s', l.cause, coalesce(p.status, 'no payment of it'))

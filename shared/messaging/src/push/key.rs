@@ -44,7 +44,7 @@ impl PushKey {
         )?;
         let key = Self::new(secret);
         if key.is_none() {
-            env.refuse("PUSH_KEY", format_args!("shorter than {SHORTEST} characters"));
+            env.refuse("PUSH_KEY", format_args!("must have at least {SHORTEST} characters"));
         }
         key
     }
