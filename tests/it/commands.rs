@@ -50,7 +50,7 @@ async fn attention_names_what_waits_for_a_person() {
     let shop = OpenShop::open().await;
     let order = shop.visitor().await.buy(&[("mug", 1)]).await;
     let (code, said) = run(&shop, &["attention"]).await;
-    assert!(code == Some(0) && said.contains("Nothing waits"), "{said}");
+    assert!(code == Some(0) && said.contains("Nothing needs"), "{said}");
     shop.spoil(Endpoint::Query, "lying-amount", 1);
     assert_eq!(shop.learn(&order.id, 1).await, Learned::Disputed);
     let (code, said) = run(&shop, &["attention"]).await;
@@ -65,7 +65,7 @@ async fn attention_names_what_waits_for_a_person() {
     assert_eq!(run(&shop, &["attention"]).await.0, Some(1), "the provider says the same");
     shop.api.reconciler.look_at_disputes().await.unwrap();
     let (code, said) = run(&shop, &["attention"]).await;
-    assert!(code == Some(0) && said.contains("Nothing waits"), "{said}");
+    assert!(code == Some(0) && said.contains("Nothing needs"), "{said}");
 }
 
 #[tokio::test]

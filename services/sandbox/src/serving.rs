@@ -112,7 +112,7 @@ mod tests {
     fn only_this_machine_unless_told_otherwise_and_never_in_production() {
         assert!(read(&[]).unwrap().bind().ip().is_loopback());
         assert_eq!(read(&[("SANDBOX_EXPOSED", "true")]).unwrap().bind().to_string(), "0.0.0.0:8090");
-        assert!(read(&[("JUMUN_ENV", "production")]).unwrap_err().contains("no place in production"));
+        assert!(read(&[("JUMUN_ENV", "production")]).unwrap_err().contains("does not start in production"));
     }
 
     #[test]
