@@ -170,7 +170,7 @@ impl OrderState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OrderError {
     /// The step does not exist from that state.
-    #[error("a {from} order cannot be {action}")]
+    #[error("an order that is {from} cannot be {action}")]
     InvalidTransition {
         /// The state it is in.
         from: &'static str,

@@ -143,7 +143,7 @@ pub struct RefundAsk {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RefundError {
     /// There is no money to give back.
-    #[error("a {0} payment holds no money")]
+    #[error("a payment that is {0} holds no money")]
     NoMoney(&'static str),
     /// Less is left than that, or nothing was asked for.
     #[error("between 1 won and {left} can be given back, not {asked}")]
@@ -157,7 +157,7 @@ pub enum RefundError {
     #[error("another refund of this payment is under way")]
     UnderWay,
     /// Which of the goods came back, a sum of money does not tell.
-    #[error("goods come back with the refund of all that is left, of the payment that paid for them")]
+    #[error("goods are restocked only with a refund of all that is left of the payment that paid for them")]
     RestockPart,
     /// The provider shows the reason to the buyer and takes 200 characters.
     #[error("a reason has 1 to 200 characters")]

@@ -67,7 +67,7 @@ pub enum Undecided {
     #[error("the provider has not decided yet")]
     Open,
     /// It is on record already. Ask the database, not the provider.
-    #[error("a {0} payment is settled already")]
+    #[error("a payment that is {0} is settled already")]
     Settled(&'static str),
     /// The provider speaks of something else than what was asked for. A person must look at it.
     #[error("the provider's {field} is {theirs}, ours is {ours}")]
@@ -80,7 +80,7 @@ pub enum Undecided {
         ours: String,
     },
     /// The provider and we disagree in a way that evidence alone cannot settle. A person must look at it.
-    #[error("a {ours} payment is {theirs} at the provider")]
+    #[error("the payment is {ours} here and {theirs} at the provider")]
     Contradiction {
         /// Our state.
         ours: &'static str,
