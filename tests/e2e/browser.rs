@@ -81,6 +81,11 @@ impl Browser {
         trouble::since(&self.driver, &expected).await
     }
 
+    /// Whether a request to an address with this in it was answered so since the network's log was last looked at.
+    pub(crate) async fn was_answered(&self, status: u16, address: &str) -> bool {
+        trouble::answers(&self.driver).await.iter().any(|(code, url)| *code == status && url.contains(address))
+    }
+
     /// Says that requests to addresses with this in them may be answered so.
     pub(crate) fn expect(&self, status: u16, address: &str) {
         self.expected.lock().unwrap().push((status, address.to_owned()));

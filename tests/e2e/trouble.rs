@@ -47,6 +47,17 @@ pub(crate) async fn since(driver: &WebDriver, expected: &[Expected]) -> Vec<Stri
     troubles
 }
 
+/// The answers since the network's log was last looked at: status and address.
+pub(crate) async fn answers(driver: &WebDriver) -> Vec<(u16, String)> {
+    let events = driver.get_log("performance").await.expect("the network's log");
+    let answer = |message: &str| {
+        let event: Value = serde_json::from_str(message).expect("an event");
+        let response = &event["message"]["params"]["response"];
+        Some((u16::try_from(response["status"].as_u64()?).ok()?, response["url"].as_str()?.to_owned()))
+    };
+    events.iter().filter_map(|event| answer(&event.message)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use axum::Router;

@@ -73,6 +73,21 @@ async fn the_keyboard_alone_buys_a_mug() {
 }
 
 #[tokio::test]
+async fn a_smuggled_script_is_not_run_and_is_reported() {
+    visit(async |shop, browser| {
+        browser.goto("/").await;
+        let smuggle = "document.body.insertAdjacentHTML('beforeend', '<img src=x: onerror=\"window.owned = true\">')";
+        browser.ask(smuggle, vec![]).await;
+        browser.until("the report to be taken", async || browser.was_answered(204, "/api/csp-reports").await).await;
+        assert_eq!(browser.ask("return window.owned ?? null", vec![]).await, serde_json::Value::Null);
+        let troubles = browser.troubles().await;
+        assert!(troubles.iter().any(|it| it.contains("Content Security Policy")), "{troubles:?}");
+        assert_eq!(browser.left(shop, "mug").await, 100);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn without_scripts_all_but_the_payment_works() {
     visit(async |shop, browser| {
         browser.forbid_scripts().await;

@@ -3,7 +3,7 @@
 use harness::OpenShop;
 
 /// Every route of the buyers' API that changes something.
-const CHANGES: [(&str, &str); 9] = [
+const CHANGES: [(&str, &str); 10] = [
     ("POST", "/api/orders"),
     ("POST", "/checkout/{mug}"),
     ("POST", "/api/orders/{id}/pay"),
@@ -13,6 +13,7 @@ const CHANGES: [(&str, &str); 9] = [
     ("POST", "/api/messaging-tokens"),
     ("DELETE", "/api/messaging-tokens"),
     ("POST", "/sign-out"),
+    ("POST", "/api/csp-reports"),
 ];
 
 #[tokio::test]
@@ -104,7 +105,7 @@ async fn every_answer_says_what_it_may_load() {
         format!(
             "default-src 'none'; script-src 'self'{script}; frame-src{frames}; connect-src 'self'{toss}; \
              style-src 'self'{style}; img-src 'self' data: https:; form-action 'self'{toss}; \
-             frame-ancestors 'none'; base-uri 'none'"
+             frame-ancestors 'none'; base-uri 'none'; report-uri /api/csp-reports"
         )
     };
     let own = format!(" {}", shop.sandbox_url());

@@ -30,6 +30,9 @@ const TELLS_OURSELVES: HeaderValue = HeaderValue::from_static("same-origin");
 /// No `includeSubDomains`: what else runs under the shop's domain is not ours to decide.
 const A_YEAR_OF_HTTPS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
+/// Where browsers tell what they refused to load. `report-uri`, since some know no `report-to`, and one that knows both would not use both.
+pub(crate) const CSP_REPORTS: &str = "/api/csp-reports";
+
 /// The widget's own hosts. Toss publishes no list, so its domain is trusted as a whole; scripts come from one host only.
 const TOSS_DOMAIN: &str = "tosspayments.com";
 
@@ -146,6 +149,7 @@ fn policy(sdk_url: Option<&str>, push: Option<&WebPush>) -> String {
         &format!("form-action 'self'{toss}"),
         "frame-ancestors 'none'",
         "base-uri 'none'",
+        &format!("report-uri {CSP_REPORTS}"),
     ]
     .join("; ")
 }

@@ -12,6 +12,7 @@ use database::customers::TokenHash;
 use http::{Method, StatusCode};
 use service::{Networks, Problem, Rate, RateLimiter, client_address, household};
 
+use crate::browser::CSP_REPORTS;
 use crate::session::session;
 use crate::settings::Settings;
 
@@ -32,6 +33,8 @@ enum Action {
     Webhook,
     /// With whatever token: wrong ones are guesses.
     Admin,
+    /// Sent by a page, of which its buyer knows nothing.
+    Report,
 }
 
 impl Action {
@@ -45,6 +48,7 @@ impl Action {
                 Some(Self::Confirm)
             }
             (false, "/api/webhooks/toss") => Some(Self::Webhook),
+            (false, CSP_REPORTS) => Some(Self::Report),
             (true, "/api/orders/{id}" | "/orders/{id}" | "/checkout/success" | "/sign-in" | "/sign-in/callback")
             | (false, _) => Some(Self::Poll),
             (true, _) => None,
@@ -59,6 +63,7 @@ pub(crate) struct Pace {
     poll: Buckets,
     webhook: Buckets,
     admin: Buckets,
+    reports: Buckets,
     proxies: Networks,
     unlimited: Networks,
     public_url: String,
@@ -91,6 +96,7 @@ impl Pace {
             poll: Buckets::new(rates.poll, rates.address_factor),
             webhook: Buckets::new(rates.webhook, 1),
             admin: Buckets::new(rates.admin, 1),
+            reports: Buckets::new(rates.poll, 1),
             proxies: limits.trusted_proxies.clone(),
             unlimited: limits.unlimited.clone(),
             public_url: settings.public_url.clone(),
@@ -109,6 +115,7 @@ impl Pace {
             Action::Poll => self.poll.take(session, address),
             Action::Webhook => self.webhook.take(None, address),
             Action::Admin => self.admin.take(None, address),
+            Action::Report => self.reports.take(None, address),
         }
     }
 }
@@ -140,6 +147,7 @@ mod tests {
         assert_eq!(of(Method::GET, "/api/checkout/callback", true), Some(Action::Confirm));
         assert_eq!(of(Method::GET, "/api/orders/{id}", true), Some(Action::Poll));
         assert_eq!(of(Method::POST, "/api/webhooks/toss", false), Some(Action::Webhook));
+        assert_eq!(of(Method::POST, CSP_REPORTS, true), Some(Action::Report));
         assert_eq!(of(Method::GET, "/admin/api/orders/{id}/refunds", true), Some(Action::Admin));
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             assert_eq!(of(method, "/api/made/up", true), Some(Action::Poll), "a route that came later");

@@ -1,5 +1,6 @@
 //! The JSON API: one file per feature, request type, handler and tests together.
 
+mod csp_reports;
 mod messaging_tokens;
 mod orders;
 mod payable;
@@ -25,4 +26,5 @@ pub(crate) fn router() -> Router<App> {
         .merge(refunds::router())
         .merge(messaging_tokens::router())
         .merge(webhooks::router())
+        .merge(csp_reports::router())
 }
