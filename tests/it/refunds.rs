@@ -267,15 +267,8 @@ async fn a_refund_before_the_sale_keeps_the_goods_from_being_sold() {
     shop.verify().await;
 }
 
-#[tokio::test]
-async fn a_deposit_for_an_order_that_has_ended_goes_back_by_itself() {
-    let shop = OpenShop::open().await;
-    let buyer = shop.visitor().await;
-    buyer.register_device("phone").await;
-    let order = buyer.place_order(&[("mug", 1)]).await;
-    let payment = buyer.authenticate_by(&order, &[("choice", "virtual-account")]).await;
-    assert_eq!(buyer.confirm(&payment).await.expect(200)["status"], "awaiting_deposit");
-    // The order ends, its goods are free again, and then the buyer pays.
+/// The order that awaits a deposit ends, and its goods are free again; if the buyer pays now, that is too late.
+async fn end_unpaid(shop: &OpenShop) {
     for change in [
         "UPDATE stock SET reserved = 0",
         "UPDATE payments SET status = 'canceled', settled_at = now(), next_check_at = NULL",
@@ -284,6 +277,17 @@ async fn a_deposit_for_an_order_that_has_ended_goes_back_by_itself() {
     ] {
         shop.execute(change).await;
     }
+}
+
+#[tokio::test]
+async fn a_deposit_for_an_order_that_has_ended_goes_back_by_itself() {
+    let shop = OpenShop::open().await;
+    let buyer = shop.visitor().await;
+    buyer.register_device("phone").await;
+    let order = buyer.place_order(&[("mug", 1)]).await;
+    let payment = buyer.authenticate_by(&order, &[("choice", "virtual-account")]).await;
+    assert_eq!(buyer.confirm(&payment).await.expect(200)["status"], "awaiting_deposit");
+    end_unpaid(&shop).await;
     assert!(shop.sandbox.deposit(&order.id));
     assert_eq!(shop.learn(&order.id, 1).await, Learned::News);
     assert_eq!(shop.sandbox.money_taken(&order.id), 15_000, "owed, and on record");
@@ -294,6 +298,29 @@ async fn a_deposit_for_an_order_that_has_ended_goes_back_by_itself() {
     assert_eq!(shop.sandbox.notifications("phone").len(), 1, "the buyer is told");
     buyer.confirm(&payment).await.expect_problem(409, "payment-returned");
     assert_eq!(shop.operator().refunds(&order.id).await[0]["origin"], "system");
+    shop.verify().await;
+}
+
+#[tokio::test]
+async fn what_is_owed_when_the_bank_is_closed_goes_back_when_it_is_open() {
+    let shop = OpenShop::open().await;
+    let buyer = shop.visitor().await;
+    let order = buyer.place_order(&[("mug", 1)]).await;
+    let payment = buyer.authenticate_by(&order, &[("choice", "virtual-account")]).await;
+    buyer.confirm(&payment).await.expect(200);
+    end_unpaid(&shop).await;
+    assert!(shop.sandbox.deposit(&order.id));
+    assert_eq!(shop.learn(&order.id, 1).await, Learned::News);
+    shop.spoil(Endpoint::Cancel, "decline=NOT_AVAILABLE_BANK", 1);
+    while shop.api.reconciler.step().await.unwrap() > 0 {}
+    let refunds = shop.operator().refunds(&order.id).await;
+    let states: Vec<_> = refunds.iter().map(|refund| refund["status"].as_str().unwrap()).collect();
+    assert_eq!(states, ["failed", "requested"]);
+    assert_eq!(shop.count("SELECT count(*) FROM refunds WHERE attention IS NOT NULL").await, 0, "nobody is called");
+    assert_eq!(shop.count("SELECT count(*) FROM refunds WHERE next_check_at > now() + interval '50 minutes'").await, 1);
+    shop.reconcile().await; // an hour later
+    assert_eq!(shop.sandbox.money_taken(&order.id), 0);
+    shop.deliver_events().await;
     shop.verify().await;
 }
 

@@ -10,7 +10,7 @@ use database::record::{self, Asked};
 use database::{BatchError, Batcher};
 use domain::{
     Attempt, CustomerId, Decline, DeclineKind, Evidence, OrderError, OrderId, PaymentGateway, PaymentId, PaymentKey,
-    PaymentState, ProviderOrderId, RefundState, Settlement, Undecided, Won,
+    PaymentState, ProviderOrderId, Refund, RefundState, Settlement, Undecided, Won,
 };
 use sqlx::PgPool;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -375,6 +375,9 @@ fn report(before: &Attempt, settlement: &Settlement) {
     for refund in &settlement.refunds {
         let (refund_id, state) = (refund.id, refund.state.name());
         match &refund.state {
+            RefundState::Failed(why) if settlement.refunds.iter().any(Refund::is_open) => {
+                warn!(order.id = %id, refund.id = %refund_id, code = why.code, "Refund {refund_id} of order {id} was refused; another one takes its place");
+            }
             RefundState::Failed(why) => {
                 error!(order.id = %id, refund.id = %refund_id, code = why.code, "Refund {refund_id} of order {id} was refused");
             }

@@ -7,8 +7,8 @@ mod row;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Attempt, OrderId, OrderState, Payment, PaymentId, PaymentKey, PaymentState, Refund, RefundOrigin, RefundState,
-    Settlement, Won,
+    Attempt, DeclineKind, OrderId, OrderState, Payment, PaymentId, PaymentKey, PaymentState, Refund, RefundOrigin,
+    RefundState, Settlement, Won,
 };
 use secrecy::ExposeSecret as _;
 use sqlx::{PgConnection, PgPool, PgTransaction};
@@ -81,8 +81,19 @@ pub async fn write(
         tx.rollback().await?;
         return Ok(false);
     }
+    let closed = decision
+        .refunds
+        .iter()
+        .any(|refund| matches!(&refund.state, RefundState::Failed(why) if why.kind == DeclineKind::Later));
     for refund in &decision.refunds {
-        write_refund(&mut tx, refund, asked, traceparent).await?;
+        // Somebody who asked is about to ask the provider; what we owe is the reconciler's to begin, unless the bank is
+        // closed at this hour.
+        let patience = match refund.origin {
+            RefundOrigin::Operator => 20.0,
+            RefundOrigin::System | RefundOrigin::Console if closed => 3600.0,
+            RefundOrigin::System | RefundOrigin::Console => 0.0,
+        };
+        write_refund(&mut tx, refund, patience, asked, traceparent).await?;
     }
     write_payment(&mut tx, &decision.payment).await?;
     write_order(&mut tx, before, decision, goods == Goods::Returned).await?;
@@ -102,6 +113,7 @@ async fn lock(tx: &mut PgTransaction<'_>, payment: &Payment) -> sqlx::Result<Opt
 async fn write_refund(
     connection: &mut PgConnection,
     refund: &Refund,
+    patience: f64,
     asked: Asked<'_>,
     traceparent: Option<&str>,
 ) -> sqlx::Result<()> {
@@ -111,8 +123,6 @@ async fn write_refund(
         RefundState::Done { transaction_key: key, at } => (transaction_key, done_at) = (Some(key.as_str()), Some(*at)),
         RefundState::Failed(why) => failure = Some(why),
     }
-    // Somebody who asked is about to ask the provider; what we owe is the reconciler's to begin.
-    let patience = if refund.origin == RefundOrigin::Operator { 20.0 } else { 0.0 };
     sqlx::query!(
         r#"
         INSERT INTO refunds (id, order_id, payment_id, amount, refundable, reason, origin, restock, account_bank, account_number,

@@ -143,6 +143,8 @@ pub enum DeclineKind {
     Buyer,
     /// The shop's: keys or contract are set up wrongly, no payment will succeed until that is repaired.
     Configuration,
+    /// Nobody's: the bank is closed at this hour. Only of refunds; a payment is the buyer's to try again.
+    Later,
 }
 
 impl DeclineKind {
@@ -151,12 +153,13 @@ impl DeclineKind {
         match self {
             Self::Buyer => "buyer",
             Self::Configuration => "configuration",
+            Self::Later => "later",
         }
     }
 
     /// The kind of that name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Buyer, Self::Configuration].into_iter().find(|kind| kind.name() == name)
+        [Self::Buyer, Self::Configuration, Self::Later].into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -164,6 +167,11 @@ impl Decline {
     /// A refusal that the buyer can do something about.
     pub fn by_provider(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into(), kind: DeclineKind::Buyer }
+    }
+
+    /// What the buyer may read of it: what the provider says about our keys is not for them.
+    pub fn told(&self) -> &str {
+        if self.kind == DeclineKind::Configuration { "" } else { &self.message }
     }
 
     /// The bank took a deposit back, which is not the provider's word but ours for it.

@@ -238,8 +238,10 @@ impl Refund {
 
     /// What the system owes the buyer of a payment that nothing can be had for.
     pub(crate) fn owed(attempt: &Attempt, amount: Won) -> Self {
+        let before = attempt.refunds.iter().filter(|refund| refund.origin == RefundOrigin::System).count();
         Self {
-            id: RefundId::derived(attempt.payment.id, &format!("owed:{}", amount.get())),
+            // Another one each time, for an idempotency key is good for one.
+            id: RefundId::derived(attempt.payment.id, &format!("owed:{}:{before}", amount.get())),
             order: attempt.order.id,
             payment: attempt.payment.id,
             amount,

@@ -80,10 +80,11 @@ pub(crate) fn cancel(code: &str) -> Option<DeclineKind> {
         | "INVALID_REFUND_ACCOUNT_NUMBER"
         | "NOT_ALLOWED_PARTIAL_REFUND"
         | "NOT_ALLOWED_PARTIAL_REFUND_WAITING_DEPOSIT"
-        | "NOT_AVAILABLE_BANK"
         | "NOT_CANCELABLE_PAYMENT"
         | "NOT_CANCELABLE_PAYMENT_FOR_DORMANT_USER"
         | "REFUND_REJECTED" => Some(DeclineKind::Buyer),
+        // Bank hours.
+        "NOT_AVAILABLE_BANK" => Some(DeclineKind::Later),
         _ => refused_at_the_door(code),
     }
 }

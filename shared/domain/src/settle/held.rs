@@ -3,8 +3,8 @@
 use super::{Attempt, Settlement, Undecided, awaiting};
 use crate::refund::settled;
 use crate::{
-    Approval, Decline, Event, Payment, PaymentState, ProviderCancel, ProviderPayment, ProviderStatus, Refund, RefundId,
-    RefundState, Won,
+    Approval, Decline, DeclineKind, Event, Payment, PaymentState, ProviderCancel, ProviderPayment, ProviderStatus,
+    Refund, RefundId, RefundOrigin, RefundState, Won,
 };
 
 /// The provider shows a payment whose money is on record.
@@ -58,12 +58,20 @@ pub(super) fn seen_late(attempt: Attempt, seen: &ProviderPayment) -> Result<Sett
     Ok(settled(attempt, changed))
 }
 
-/// The provider refuses to carry a refund out.
+/// Two days of asking hourly: by then no bank is closed for the night, and a person should know.
+const MOST_TRIES: usize = 48;
+
+/// The provider refuses to carry a refund out. What a person asked for ends here; what we owe is asked for again if the
+/// hour was to blame.
 pub(super) fn refused(attempt: Attempt, refund: RefundId, why: Decline) -> Result<Settlement, Undecided> {
     match attempt.refunds.iter().find(|known| known.id == refund && known.is_open()) {
         Some(open) => {
+            // The provider gives its refusal again to whoever asks again for the same: another refund has to be asked for.
+            let again = (why.kind == DeclineKind::Later && open.origin == RefundOrigin::System)
+                .then(|| Refund::owed(&attempt, open.amount))
+                .filter(|_| attempt.refunds.len() < MOST_TRIES);
             let failed = open.clone().failed(why);
-            Ok(settled(attempt, vec![failed]))
+            Ok(settled(attempt, std::iter::once(failed).chain(again).collect()))
         }
         None => Err(Undecided::Settled(attempt.payment.state.name())),
     }

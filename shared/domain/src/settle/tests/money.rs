@@ -1,7 +1,7 @@
 //! Money that goes back, comes late, or is taken back.
 
 use super::*;
-use crate::{ProviderCancel, RefundAsk, RefundError, RefundId, RefundOrigin, RefundState};
+use crate::{DeclineKind, ProviderCancel, RefundAsk, RefundError, RefundId, RefundOrigin, RefundState};
 
 /// The provider's side of one payment: what it would answer, and what it would execute.
 #[derive(Debug, Clone, Default)]
@@ -206,6 +206,28 @@ fn an_order_that_is_to_be_refunded_whole_is_refunding_until_it_is_known() {
     assert_eq!((attempt.order.state.name(), attempt.refunds[0].state.name()), ("paid", "failed"));
     begin(&mut attempt, Some(AMOUNT)).unwrap();
     assert_ne!(attempt.refunds[1].request(attempt.payment.key.clone()).idempotency_key, format!("cancel:{id}"));
+}
+
+/// Two days of bank hours, and no longer. What a person asked for is theirs to ask again.
+#[test]
+fn what_is_owed_is_asked_for_again_when_the_bank_was_closed() {
+    let closed = || Decline { kind: DeclineKind::Later, ..Decline::by_provider("NOT_AVAILABLE_BANK", "") };
+    let mut attempt = run(&[Kind::Declined]).0;
+    let shown = Book::default().shows(&attempt);
+    learn(&mut attempt, shown);
+    let mut keys = std::collections::HashSet::new();
+    while let Some(open) = attempt.refunds.iter().find(|refund| refund.is_open()).cloned() {
+        assert_eq!(open.amount.get(), AMOUNT);
+        assert!(keys.insert(open.request(attempt.payment.key.clone()).idempotency_key), "each under a key of its own");
+        learn(&mut attempt, Evidence::RefundRefused(open.id, closed()));
+    }
+    assert_eq!(keys.len(), 48);
+
+    let mut paid = paid_attempt();
+    begin(&mut paid, None).unwrap();
+    let id = paid.refunds[0].id;
+    learn(&mut paid, Evidence::RefundRefused(id, closed()));
+    assert!(!paid.refunds.iter().any(Refund::is_open));
 }
 
 #[test]
