@@ -33,13 +33,23 @@ async fn refund_gives_back_what_it_says() {
     let (code, said) = refund(&["--amount", "5000"]).await;
     assert!(code == Some(0) && said.contains("₩5,000") && said.contains("went back"), "{said}");
     assert_eq!((shop.sandbox.money_taken(&order.id), buyer.status(&order).await.as_str()), (25_000, "paid"));
+    let (code, said) = refund(&["--amount", "5000"]).await;
+    assert!(code == Some(2) && said.contains("less than an hour ago") && said.contains("--again"), "{said}");
+    assert_eq!(shop.sandbox.money_taken(&order.id), 25_000, "typed twice, given back once");
+    assert_eq!(refund(&["--amount", "5000", "--again"]).await.0, Some(0));
+    for _ in 0..2 {
+        assert_eq!(refund(&["--amount", "5000", "--key", "case-17"]).await.0, Some(0), "tells what became of it");
+    }
+    assert_eq!(shop.sandbox.money_taken(&order.id), 15_000);
     let (code, said) = refund(&["--amount", "25001"]).await;
     assert!(code == Some(2) && said.contains("between 1 won and"), "{said}");
 
     assert_eq!(refund(&["--restock"]).await.0, Some(0));
     shop.deliver_events().await;
     assert_eq!((shop.sandbox.money_taken(&order.id), buyer.status(&order).await.as_str()), (0, "refunded"));
-    assert_eq!((shop.stock("mug").await, shop.sandbox.notifications("phone").len()), ((100, 0), 3));
+    assert_eq!((shop.stock("mug").await, shop.sandbox.notifications("phone").len()), ((100, 0), 5));
+    let (code, said) = refund(&[]).await;
+    assert!(code == Some(2) && said.contains("all of it went back already"), "{said}");
     let by = shop.operator().refunds(&order.id).await;
     assert!(by.iter().all(|refund| refund["requestedBy"] == "사장님"), "{by:?}");
     shop.verify().await;

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use checkout_api::{Checkout, RefundRequest};
 use clap::ArgAction;
 use database::Role;
-use database::refunds::RefundDetails;
+use database::refunds::{RefundDetails, just_asked};
 use domain::{OrderId, RefundAccount, RefundAsk, RefundId, Settlement, Won};
 use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
@@ -43,9 +43,20 @@ pub(crate) struct Arguments {
     /// Account that a deposit goes back to (default: the one that the buyer gave in the payment window).
     #[arg(long, value_name = "BANK:NUMBER:HOLDER", value_parser = parse_account)]
     account: Option<RefundAccount>,
+    /// Idempotency key: the same command repeated with the same key refunds once.
+    #[arg(long, value_parser = parse_key)]
+    key: Option<String>,
+    /// Refund although the same person refunded the same amount of the order for the same reason within the last hour.
+    #[arg(long, conflicts_with = "key")]
+    again: bool,
     /// Says what would happen and does nothing.
     #[arg(long)]
     dry_run: bool,
+}
+
+fn parse_key(text: &str) -> Result<String, String> {
+    let fits = (1..=255).contains(&text.chars().count());
+    fits.then(|| text.to_owned()).ok_or_else(|| "expected 1 to 255 characters".to_owned())
 }
 
 fn parse_won(text: &str) -> Result<Won, String> {
@@ -92,12 +103,21 @@ async fn ask(
 ) -> anyhow::Result<ExitCode> {
     let settings = provider::settings(variables)?;
     let checkout = Checkout::new(db.clone(), Arc::new(settings.gateway()?), tasks.clone(), WAIT, 1, Arc::default());
-    let Arguments { order, amount, reason, restock, attempt, by, account, dry_run } = arguments;
+    let Arguments { order, amount, reason, restock, attempt, by, account, key, again, dry_run } = arguments;
     let by = by
         .or_else(|| variables.get("USER").map(str::to_owned))
-        .context("cannot tell who decides: name them with --by")?;
+        .context("cannot tell who decides: add --by <name>")?;
+    if let (Some(amount), None, false) = (amount, &key, again)
+        && let Some(before) = just_asked(db, order, amount, reason.trim(), &by).await?
+    {
+        bail!(
+            "{by} asked for the same less than an hour ago (refund {before}). Nothing was done. Type --again if as much \
+             is to go back once more; see what became of it: jumun order {order}"
+        );
+    }
+    let key = key.unwrap_or_else(|| Uuid::new_v4().to_string());
     let ask = RefundAsk { id: RefundId::new(), amount, reason, restock, account };
-    let request = RefundRequest { order, attempt, ask, by, key: Uuid::new_v4().to_string(), traceparent: None };
+    let request = RefundRequest { order, attempt, ask, by, key, traceparent: None };
     if dry_run {
         say(&preview(&checkout.preview_refund(&request).await?))?;
         return Ok(ExitCode::SUCCESS);

@@ -89,6 +89,29 @@ pub async fn asked_before(db: &PgPool, order: OrderId, key: &str) -> sqlx::Resul
     Ok(found.fetch_optional(db).await?.map(RefundId::from))
 }
 
+/// The refund of that sum that the same person asked for within the last hour for the same reason, unless it was refused.
+pub async fn just_asked(
+    db: &PgPool,
+    order: OrderId,
+    amount: Won,
+    reason: &str,
+    by: &str,
+) -> sqlx::Result<Option<RefundId>> {
+    let found = sqlx::query_scalar!(
+        "
+        SELECT id FROM refunds
+        WHERE order_id = $1 AND amount = $2 AND reason = $3 AND requested_by = $4 AND status <> 'failed'
+            AND created_at > now() - interval '1 hour'
+        ORDER BY created_at DESC LIMIT 1
+        ",
+        order.uuid(),
+        amount.get(),
+        reason,
+        by
+    );
+    Ok(found.fetch_optional(db).await?.map(RefundId::from))
+}
+
 /// A refund whose outcome is open.
 #[derive(Debug, Clone, Copy)]
 pub struct Due {
