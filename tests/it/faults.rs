@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use harness::{OpenShop, Placed};
 use sandbox::Endpoint;
+use serde_json::json;
 
 harness::on_both_engines!(
     every_spoiled_confirm_ends_as_the_book_says,
@@ -113,6 +114,12 @@ async fn keys_that_the_provider_refuses_charge_nothing(shop: OpenShop) {
     }
     assert_eq!(shop.sandbox.confirm_calls(&order.id), 1);
     assert_eq!((shop.sandbox.money_taken(&order.id), shop.stock("mug").await), (0, (100, 0)));
+    let seen = buyer.read(&format!("/api/orders/{}", order.id)).await.expect(200);
+    let decline = json!({"code": "UNAUTHORIZED_KEY", "message": "", "kind": "configuration"});
+    assert_eq!(seen["payment"]["decline"], decline, "what Toss says of our keys is not for the buyer");
+    let said = "SELECT count(*) FROM outbox WHERE type = 'checkout-failed' AND data::jsonb ->> 'reason' = ''";
+    assert_eq!(shop.count(said).await, 1);
+    assert!(buyer.page(&format!("/orders/{}", order.id)).await.contains("결제를 완료하지 못했습니다"));
     shop.deliver_events().await;
     shop.verify().await;
 }

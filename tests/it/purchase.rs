@@ -165,6 +165,8 @@ async fn a_deposit_pays_later(shop: OpenShop) {
     assert_eq!(buyer.confirm(&payment).await.expect(200)["status"], "awaiting_deposit");
     shop.deliver_events().await;
     assert_eq!(shop.stock("mug").await, (100, 1), "kept for the buyer, not yet sold");
+    let seen = buyer.read(&format!("/api/orders/{}", order.id)).await.expect(200);
+    assert_eq!(seen["expiresAt"], seen["payment"]["deposit"]["dueAt"], "a week, not an hour");
     shop.verify().await;
 
     assert!(shop.sandbox.deposit(&order.id));

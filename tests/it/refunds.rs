@@ -99,6 +99,14 @@ async fn twenty_clicks_at_once_give_back_once() {
         .await
         .expect_problem(422, "idempotency-key-reused");
     assert_eq!(shop.sandbox.money_taken(&order.id), 20_000);
+    let elsewhere = json!({"bank": "20", "accountNumber": "1002123456789", "holderName": "남"});
+    for (terms, status) in [
+        (json!({"amount": 10_000, "attempt": 1}), 201),
+        (json!({"amount": 10_000, "reason": " 고객 변심 "}), 201),
+        (json!({"amount": 10_000, "refundAccount": elsewhere}), 422),
+    ] {
+        assert_eq!(operator.refund_with_key(&order.id, terms.clone(), "one click").await.status, status, "{terms}");
+    }
     // Different clicks: one at a time.
     let clicks = (0..5).map(|_| operator.refund(&order.id, json!({"restock": true})));
     let statuses: Vec<_> = join_all(clicks).await.into_iter().map(|answer| answer.status).collect();
@@ -311,7 +319,7 @@ async fn what_is_owed_when_the_bank_is_closed_goes_back_when_it_is_open() {
     end_unpaid(&shop).await;
     assert!(shop.sandbox.deposit(&order.id));
     assert_eq!(shop.learn(&order.id, 1).await, Learned::News);
-    shop.spoil(Endpoint::Cancel, "decline=NOT_AVAILABLE_BANK", 1);
+    shop.spoil(Endpoint::Cancel, "before-500=NOT_AVAILABLE_BANK", 1);
     while shop.api.reconciler.step().await.unwrap() > 0 {}
     let refunds = shop.operator().refunds(&order.id).await;
     let states: Vec<_> = refunds.iter().map(|refund| refund["status"].as_str().unwrap()).collect();
@@ -355,6 +363,12 @@ async fn two_payments_for_one_order_pay_once() {
     assert_eq!((shop.sandbox.money_taken(&order.id), shop.sandbox.money_taken(&again.window_id)), (0, 15_000));
     assert_eq!((buyer.status(&order).await.as_str(), refunded_amount(&buyer, &order).await), ("paid", 0));
     assert_eq!(shop.stock("mug").await, (99, 0));
+
+    let part = |attempt: i16| json!({"amount": 1_000, "attempt": attempt});
+    shop.operator().refund_with_key(&order.id, part(2), "k").await.expect(201);
+    let other = shop.operator().refund_with_key(&order.id, part(1), "k").await;
+    other.expect_problem(422, "idempotency-key-reused");
+    shop.deliver_events().await;
     shop.verify().await;
 }
 

@@ -3,8 +3,8 @@
 use database::record::{self, Asked};
 use database::refunds::{self, Due, RefundDetails};
 use domain::{
-    CancelAnswer, Decline, DeclineKind, Evidence, OrderId, PaymentId, RefundAsk, RefundError, RefundId, Settlement,
-    Unanswered,
+    CancelAnswer, Decline, DeclineKind, Evidence, OrderId, PaymentId, RefundAccount, RefundAsk, RefundError, RefundId,
+    Settlement, Unanswered,
 };
 use tracing::{error, warn};
 
@@ -61,7 +61,7 @@ enum Begun {
     /// It is on record, and nobody has asked the provider.
     Now(PaymentId, RefundId),
     /// It was begun before, under the same key.
-    Before(RefundDetails),
+    Before(Box<RefundDetails>),
 }
 
 impl Checkout {
@@ -77,7 +77,7 @@ impl Checkout {
                 crash::point!("rf.claim.after_commit");
                 (payment, refund)
             }
-            Begun::Before(refund) => return Ok(refund),
+            Begun::Before(refund) => return Ok(*refund),
         };
         let checkout = self.clone();
         self.work(async move {
@@ -96,8 +96,8 @@ impl Checkout {
             // After the payment was read: whoever began the same refund before that is seen.
             if let Some(refund) = refunds::asked_before(self.db(), request.order, &request.key).await? {
                 let refund = self.shown(request.order, refund).await?.ok_or(RefundProblem::NotFound)?;
-                return if is_the_same(&refund, &request.ask) {
-                    Ok(Begun::Before(refund))
+                return if is_the_same(&refund, request) {
+                    Ok(Begun::Before(Box::new(refund)))
                 } else {
                     Err(RefundProblem::KeyReused)
                 };
@@ -208,8 +208,12 @@ fn unheard(order: OrderId, id: RefundId, unanswered: &Unanswered) {
     warn!(order.id = %order, cause, "Refund {id} of order {order} has no answer; asking what became of it");
 }
 
-fn is_the_same(refund: &RefundDetails, ask: &RefundAsk) -> bool {
-    ask.amount.is_none_or(|amount| amount == refund.amount)
-        && ask.reason == refund.reason
+/// What the request does not say was decided when it was made first.
+fn is_the_same(refund: &RefundDetails, RefundRequest { attempt, ask, .. }: &RefundRequest) -> bool {
+    let to = |account: &RefundAccount| refund.account.as_ref().is_some_and(|ours| ours.is(account));
+    attempt.is_none_or(|attempt| attempt == refund.attempt)
+        && ask.amount.is_none_or(|amount| amount == refund.amount)
+        && ask.reason.trim() == refund.reason
         && ask.restock == refund.restock
+        && ask.account.as_ref().is_none_or(to)
 }

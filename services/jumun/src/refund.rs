@@ -104,9 +104,8 @@ async fn ask(
     let settings = provider::settings(variables)?;
     let checkout = Checkout::new(db.clone(), Arc::new(settings.gateway()?), tasks.clone(), WAIT, 1, Arc::default());
     let Arguments { order, amount, reason, restock, attempt, by, account, key, again, dry_run } = arguments;
-    let by = by
-        .or_else(|| variables.get("USER").map(str::to_owned))
-        .context("cannot tell who decides: add --by <name>")?;
+    let by =
+        by.or_else(|| variables.get("USER").map(str::to_owned)).context("cannot tell who decides: add --by <name>")?;
     if let (Some(amount), None, false) = (amount, &key, again)
         && let Some(before) = just_asked(db, order, amount, reason.trim(), &by).await?
     {

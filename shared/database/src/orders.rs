@@ -1,7 +1,7 @@
 //! Orders: placing them, reading them, and what happens to them without a payment.
 
 use chrono::{DateTime, Utc};
-use domain::{CustomerId, Decline, Line, NewOrder, Order, OrderId, OrderState, PaymentId, Quantity, Won};
+use domain::{CustomerId, Decline, DeclineKind, Line, NewOrder, Order, OrderId, OrderState, PaymentId, Quantity, Won};
 use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
@@ -210,7 +210,7 @@ pub async fn find(db: &PgPool, id: OrderId, customer: CustomerId) -> sqlx::Resul
     let Some(row) = sqlx::query!(
         r#"
         SELECT o.status, o.name, o.amount, o.attempts, o.paid_at, o.refunded_amount, o.created_at, o.expires_at,
-            o.expires_at <= now() AS "overdue!", p.id AS "payment_id?", p.status AS "payment_status?", p.method, p.receipt_url, p.decline_code, p.decline_message,
+            o.expires_at <= now() AS "overdue!", p.id AS "payment_id?", p.status AS "payment_status?", p.method, p.receipt_url, p.decline_code, p.decline_message, p.decline_kind,
             p.deposit_bank, p.deposit_account, p.deposit_due_at,
             (SELECT jsonb_agg(jsonb_build_array(l.product_id, l.name, l.unit_price, l.quantity) ORDER BY l.product_id)
              FROM order_lines l WHERE l.order_id = o.id) AS "lines!: sqlx::types::Json<Vec<(Uuid, String, i64, i64)>>"
@@ -258,10 +258,11 @@ pub async fn find(db: &PgPool, id: OrderId, customer: CustomerId) -> sqlx::Resul
             status,
             method: row.method,
             receipt_url: row.receipt_url,
-            decline: row
-                .decline_code
-                .zip(row.decline_message)
-                .map(|(code, message)| Decline::by_provider(code, message)),
+            decline: row.decline_code.zip(row.decline_message).map(|(code, message)| Decline {
+                code,
+                message,
+                kind: row.decline_kind.as_deref().and_then(DeclineKind::parse).unwrap_or_default(),
+            }),
             deposit: match (row.deposit_bank, row.deposit_account, row.deposit_due_at) {
                 (Some(bank), Some(account), Some(due_at)) => Some((bank, account, due_at)),
                 _ => None,

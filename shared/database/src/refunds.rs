@@ -1,7 +1,7 @@
 //! Refunds: finding them, and those that are due. What changes them is a decision, written by [`record`](crate::record).
 
 use chrono::{DateTime, Utc};
-use domain::{OrderId, PaymentId, RefundId, Won};
+use domain::{OrderId, PaymentId, RefundAccount, RefundId, Won};
 use sqlx::PgPool;
 
 use crate::decode;
@@ -25,6 +25,8 @@ pub struct RefundDetails {
     pub status: String,
     /// The person who asked for it.
     pub requested_by: Option<String>,
+    /// Where it goes, if it cannot go back to where it came from. Not to be shown.
+    pub account: Option<RefundAccount>,
     /// The provider's code and text, if it refused.
     pub failure: Option<(String, String)>,
     /// When it was asked for, or heard of.
@@ -33,12 +35,17 @@ pub struct RefundDetails {
     pub done_at: Option<DateTime<Utc>>,
 }
 
+/// The account that three columns name, which a CHECK sets all together or not at all.
+pub(crate) fn account(bank: Option<String>, number: Option<String>, holder: Option<String>) -> Option<RefundAccount> {
+    Some(RefundAccount { bank: bank?, number: number?.into(), holder: holder? })
+}
+
 /// The refunds of an order, oldest first.
 pub async fn of_order(db: &PgPool, order: OrderId) -> sqlx::Result<Vec<RefundDetails>> {
     let rows = sqlx::query!(
         "
         SELECT r.id, p.attempt, r.amount, r.reason, r.origin, r.restock, r.status, r.requested_by, r.failure_code,
-            r.failure_message, r.created_at, r.done_at
+            r.failure_message, r.created_at, r.done_at, r.account_bank, r.account_number, r.account_holder
         FROM refunds r JOIN payments p ON p.id = r.payment_id
         WHERE r.order_id = $1
         ORDER BY r.created_at, r.id
@@ -58,6 +65,7 @@ pub async fn of_order(db: &PgPool, order: OrderId) -> sqlx::Result<Vec<RefundDet
                 restock: row.restock,
                 status: row.status,
                 requested_by: row.requested_by,
+                account: account(row.account_bank, row.account_number, row.account_holder),
                 failure: row.failure_code.zip(row.failure_message),
                 created_at: row.created_at,
                 done_at: row.done_at,

@@ -173,7 +173,7 @@ impl Event {
             Self::CheckoutFailed { order, decline, amount, .. } => serde_json::to_string(&FailedBody {
                 order_id: *order,
                 code: &decline.code,
-                reason: &decline.message,
+                reason: decline.told(),
                 amount: *amount,
                 currency: Currency::Krw,
             }),

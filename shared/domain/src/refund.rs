@@ -1,7 +1,7 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     Attempt, CancelRequest, Decline, Event, OrderId, OrderState, PaymentId, PaymentKey, PaymentState, ProviderCancel,
@@ -122,6 +122,12 @@ impl RefundAccount {
             && !holder.contains(char::is_control);
         if fits { Ok(Self { bank, number: number.into(), holder }) } else { Err(NotAnAccount) }
     }
+
+    /// Whether both are the same account.
+    pub fn is(&self, other: &Self) -> bool {
+        let number = |account: &Self| account.number.expose_secret().to_owned();
+        self.bank == other.bank && self.holder == other.holder && number(self) == number(other)
+    }
 }
 
 /// A refund that a person asks for.
@@ -178,7 +184,8 @@ impl Attempt {
         if self.refunds.iter().any(Refund::is_open) {
             return Err(RefundError::UnderWay);
         }
-        if !(1..=MAX_REASON).contains(&ask.reason.trim().chars().count()) || ask.reason.contains('\0') {
+        let reason = ask.reason.trim();
+        if !(1..=MAX_REASON).contains(&reason.chars().count()) || reason.contains('\0') {
             return Err(RefundError::Reason);
         }
         let left = left(&self);
@@ -195,7 +202,7 @@ impl Attempt {
             payment: self.payment.id,
             amount,
             refundable: left,
-            reason: ask.reason,
+            reason: reason.to_owned(),
             origin: RefundOrigin::Operator,
             restock: ask.restock,
             account: ask.account,

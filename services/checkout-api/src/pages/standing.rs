@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use database::orders::OrderDetails;
-use domain::{OrderId, OrderState, ProductId, Won};
+use domain::{DeclineKind, OrderId, OrderState, ProductId, Won};
 
 use super::frame::Frame;
 use super::provider;
@@ -80,7 +80,12 @@ impl Standing {
             OrderState::Pending if found.overdue => (Mood::Calm, say("overdue", "overdue-text"), again),
             OrderState::Pending => {
                 if let Some(decline) = payment.and_then(|payment| payment.decline.as_ref()) {
-                    (Mood::Bad, say("declined", provider::refusal(&decline.code)), Next::Pay)
+                    let words = match decline.kind {
+                        // Not the card's fault.
+                        DeclineKind::Configuration => say("failed", "failed-text"),
+                        DeclineKind::Buyer | DeclineKind::Later => say("declined", provider::refusal(&decline.code)),
+                    };
+                    (Mood::Bad, words, Next::Pay)
                 } else {
                     let until = frame.say("unpaid-text").with("until", frame.moment(found.expires_at).to_string());
                     (Mood::Calm, (frame.say("unpaid"), until), Next::Pay)

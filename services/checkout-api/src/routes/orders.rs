@@ -183,12 +183,16 @@ impl From<OrderDetails> for OrderBody {
                 })
                 .collect(),
             created_at: found.created_at,
-            expires_at: found.expires_at,
+            // Who was given an account has until then to transfer.
+            expires_at: match found.order.state {
+                OrderState::AwaitingDeposit { due_at, .. } => due_at,
+                _ => found.expires_at,
+            },
             paid_at,
             payment: found.payment.map(|payment| PaymentBody {
                 method: payment.method,
                 receipt_url: payment.receipt_url,
-                decline: payment.decline,
+                decline: payment.decline.map(|it| domain::Decline { message: it.told().to_owned(), ..it }),
                 deposit: payment.deposit.map(|(bank, account, due_at)| DepositBody { bank, account, due_at }),
             }),
         }

@@ -2,14 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Approval, Attempt, Decline, DeclineKind, Deposit, Order, Payment, PaymentId, PaymentState, Refund, RefundAccount,
-    RefundOrigin, RefundState, Won,
+    Approval, Attempt, Decline, DeclineKind, Deposit, Order, Payment, PaymentId, PaymentState, Refund, RefundOrigin,
+    RefundState, Won,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Known;
 use crate::orders::{StateColumns, state};
+use crate::refunds::account;
 use crate::{decode, decode_text};
 
 /// The columns that say what is on record about a payment.
@@ -87,10 +88,6 @@ async fn refunds(connection: &mut PgConnection, payment: PaymentId) -> sqlx::Res
                 }
                 (status, ..) => return Err(decode_text(format!("a {status} refund lacks a column of its state"))),
             };
-            let account = match (row.account_bank, row.account_number, row.account_holder) {
-                (Some(bank), Some(number), Some(holder)) => Some(RefundAccount { bank, number: number.into(), holder }),
-                _ => None,
-            };
             Ok(Refund {
                 id: row.id.into(),
                 order: row.order_id.into(),
@@ -100,7 +97,7 @@ async fn refunds(connection: &mut PgConnection, payment: PaymentId) -> sqlx::Res
                 reason: row.reason,
                 origin: RefundOrigin::parse(&row.origin).ok_or_else(|| decode_text(row.origin))?,
                 restock: row.restock,
-                account,
+                account: account(row.account_bank, row.account_number, row.account_holder),
                 state,
             })
         })

@@ -238,6 +238,8 @@ fn what_makes_no_sense_is_not_begun() {
     assert!(matches!(refused(paid(), ask(Some(0))), RefundError::Amount { .. }));
     assert!(matches!(refused(paid(), ask(Some(AMOUNT + 1))), RefundError::Amount { .. }));
     assert_eq!(refused(paid(), RefundAsk { restock: true, ..ask(Some(1)) }), RefundError::RestockPart);
+    let padded = paid().refund(RefundAsk { reason: format!(" {}\n", "길".repeat(200)), ..ask(None) }).unwrap();
+    assert_eq!(padded.refunds[0].reason, "길".repeat(200), "as the provider counts it");
     for reason in [String::new(), "  ".into(), "길".repeat(201)] {
         assert_eq!(refused(paid(), RefundAsk { reason, ..ask(None) }), RefundError::Reason);
     }
