@@ -5,6 +5,7 @@ use chrono::{TimeDelta, Utc};
 use domain::Day;
 use harness::{OpenShop, jumun};
 use sandbox::Endpoint;
+use serde_json::json;
 
 const SERVICE: &str = env!("CARGO_BIN_EXE_service-process");
 
@@ -53,6 +54,30 @@ async fn refund_gives_back_what_it_says() {
     let by = shop.operator().refunds(&order.id).await;
     assert!(by.iter().all(|refund| refund["requestedBy"] == "사장님"), "{by:?}");
     shop.verify().await;
+}
+
+#[tokio::test]
+async fn order_tells_it_in_the_order_of_causes_by_whatever_name() {
+    let shop = OpenShop::open().await;
+    let buyer = shop.visitor().await;
+    let order = buyer.buy(&[("mug", 1)]).await;
+    shop.operator().refund(&order.id, json!({})).await.expect(201);
+    let key = shop.sandbox.payments(Some(&order.id)).remove(0).payment_key;
+    for name in [order.id.as_str(), &format!("{}-2", order.id), &key] {
+        let (code, said) = run(&shop, &["order", name]).await;
+        let told = ["placed", "is asked for", "approved by the provider", "on record", "asked for by", "given back by"];
+        let places: Vec<_> = told.iter().map(|what| said.find(what).expect(what)).collect();
+        assert!(code == Some(0) && places.is_sorted(), "the provider's clock knows whole seconds only: {said}");
+    }
+    let (code, said) = run(&shop, &["order", "no-such-key"]).await;
+    assert!(code == Some(1) && said.contains("no order") && !said.contains("no-such-key"), "{said}");
+    assert_eq!(run(&shop, &["order", "a key"]).await.0, Some(2));
+
+    let nobodys = uuid::Uuid::nil().to_string();
+    let (code, said) = run(&shop, &["refund", &nobodys, "--reason", "?", "--by", "사장님"]).await;
+    assert!(code == Some(2) && said.contains(&format!("there is no order {nobodys}")), "{said}");
+    let (code, said) = run(&shop, &["refund", &order.id, "--reason", "?", "--by", "사장님", "--attempt", "2"]).await;
+    assert!(code == Some(2) && said.contains("with a payment 2"), "{said}");
 }
 
 #[tokio::test]

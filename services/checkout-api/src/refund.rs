@@ -31,9 +31,12 @@ pub struct RefundRequest {
 /// Why nothing was given back.
 #[derive(Debug, thiserror::Error)]
 pub enum RefundProblem {
-    /// No such order, or it has no such payment.
-    #[error("there is no such payment")]
-    NotFound,
+    /// No such order, or nobody tried to pay it.
+    #[error("there is no order {0}, or nobody has tried to pay it")]
+    NoOrder(OrderId),
+    /// The order has no such payment.
+    #[error("there is no order {0} with a payment {1}")]
+    NoPayment(OrderId, i16),
     /// The payment or the request does not allow it.
     #[error(transparent)]
     Refused(#[from] RefundError),
@@ -84,18 +87,23 @@ impl Checkout {
             checkout.carry_out(payment, refund).await;
         })
         .await;
-        self.shown(order, refund).await?.ok_or(RefundProblem::NotFound)
+        self.shown(order, refund).await?.ok_or(RefundProblem::NoOrder(order))
+    }
+
+    /// The payment that the money is taken from.
+    async fn target(&self, RefundRequest { order, attempt, .. }: &RefundRequest) -> Result<PaymentId, RefundProblem> {
+        let found = refunds::target(self.db(), *order, *attempt).await?;
+        found.ok_or(attempt.map_or(RefundProblem::NoOrder(*order), |attempt| RefundProblem::NoPayment(*order, attempt)))
     }
 
     /// Writes a refund down. The provider has not been asked yet.
     async fn begin(&self, request: &RefundRequest) -> Result<Begun, RefundProblem> {
-        let payment =
-            refunds::target(self.db(), request.order, request.attempt).await?.ok_or(RefundProblem::NotFound)?;
+        let payment = self.target(request).await?;
         for _ in 0..TRIES {
-            let known = record::find(self.db(), payment).await?.ok_or(RefundProblem::NotFound)?;
+            let known = record::find(self.db(), payment).await?.ok_or(RefundProblem::NoOrder(request.order))?;
             // After the payment was read: whoever began the same refund before that is seen.
             if let Some(refund) = refunds::asked_before(self.db(), request.order, &request.key).await? {
-                let refund = self.shown(request.order, refund).await?.ok_or(RefundProblem::NotFound)?;
+                let refund = self.shown(request.order, refund).await?.ok_or(RefundProblem::NoOrder(request.order))?;
                 return if is_the_same(&refund, request) {
                     Ok(Begun::Before(Box::new(refund)))
                 } else {
@@ -117,9 +125,8 @@ impl Checkout {
     /// # Errors
     /// As [`refund`](Self::refund).
     pub async fn preview_refund(&self, request: &RefundRequest) -> Result<Settlement, RefundProblem> {
-        let payment =
-            refunds::target(self.db(), request.order, request.attempt).await?.ok_or(RefundProblem::NotFound)?;
-        let known = record::find(self.db(), payment).await?.ok_or(RefundProblem::NotFound)?;
+        let payment = self.target(request).await?;
+        let known = record::find(self.db(), payment).await?.ok_or(RefundProblem::NoOrder(request.order))?;
         Ok(known.attempt.refund(request.ask.clone())?)
     }
 

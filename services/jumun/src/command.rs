@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use domain::OrderId;
 use service::settings::Variable;
 use service::telemetry::Telemetry;
 use service::{Env, Setting};
@@ -103,8 +102,9 @@ pub(crate) struct AttentionArguments {
 /// Which order.
 #[derive(Debug, clap::Args)]
 pub(crate) struct OrderArguments {
-    /// Its id.
-    pub(crate) id: OrderId,
+    /// Its id, with or without the number of an attempt, as Toss's console shows it; or a payment key.
+    #[arg(value_name = "ID OR PAYMENT KEY", value_parser = order::parse)]
+    pub(crate) order: order::Sought,
     /// Prints one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use chrono::{DateTime, TimeDelta, Utc};
 use database::Role;
 use database::timeline::{self, Entry, Timeline};
-use domain::OrderId;
+use domain::{OrderId, PaymentKey, ProviderOrderId};
 use messaging::topology::SUBSCRIPTIONS;
 use serde_json::json;
+use sqlx::PgPool;
 
 use crate::command::OrderArguments;
 use crate::home::Home;
@@ -15,19 +16,49 @@ use crate::output::{column, complain, say, won};
 use crate::store::Store;
 use crate::variables::Variables;
 
+/// How an order is named on the command line.
+#[derive(Debug, Clone)]
+pub(crate) enum Sought {
+    /// By its id, or by what the provider knows one of its attempts by.
+    Order(OrderId),
+    /// By the provider's key of one of its payments.
+    Payment(PaymentKey),
+}
+
+/// Reads what stands on the command line.
+pub(crate) fn parse(text: &str) -> Result<Sought, String> {
+    if let Ok(ProviderOrderId { order, .. }) = text.parse() {
+        return Ok(Sought::Order(order));
+    }
+    text.parse().map(Sought::Payment).map_err(|_| "neither an order id nor a payment key".to_owned())
+}
+
 /// The command.
 pub(crate) async fn order(variables: &Variables, home: &Home, arguments: &OrderArguments) -> anyhow::Result<ExitCode> {
     let store = Store::find(variables, home).await?;
     let db = store.connect(1, Role::Checker).await?;
-    let timeline = timeline::read(&db, arguments.id, &SUBSCRIPTIONS.map(|it| it.name)).await;
+    let found = find(&db, &arguments.order).await;
     db.close().await;
     store.close().await?;
-    let Some(timeline) = timeline? else {
-        complain(&format!("jumun: there is no order {}", arguments.id));
+    let Some((id, timeline)) = found? else {
+        complain(&match &arguments.order {
+            Sought::Order(id) => format!("jumun: there is no order {id}"),
+            Sought::Payment(_) => "jumun: there is no order with this id or payment key".to_owned(),
+        });
         return Ok(ExitCode::FAILURE);
     };
-    say(&if arguments.json { as_json(arguments.id, &timeline)? } else { text(arguments.id, &timeline) })?;
+    say(&if arguments.json { as_json(id, &timeline)? } else { text(id, &timeline) })?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn find(db: &PgPool, sought: &Sought) -> sqlx::Result<Option<(OrderId, Timeline)>> {
+    let id = match sought {
+        Sought::Order(id) => Some(*id),
+        Sought::Payment(key) => timeline::find_by_key(db, key).await?,
+    };
+    let Some(id) = id else { return Ok(None) };
+    let timeline = timeline::read(db, id, &SUBSCRIPTIONS.map(|it| it.name)).await?;
+    Ok(timeline.map(|timeline| (id, timeline)))
 }
 
 fn text(id: OrderId, timeline: &Timeline) -> String {

@@ -151,6 +151,9 @@ pub enum RefundError {
     /// There is no money to give back.
     #[error("a payment that is {0} holds no money")]
     NoMoney(&'static str),
+    /// All of it is with the buyer.
+    #[error("nothing is left to give back: all of it went back already")]
+    NothingLeft,
     /// Less is left than that, or nothing was asked for.
     #[error("between 1 won and {left} can be given back, not {asked}")]
     Amount {
@@ -189,6 +192,9 @@ impl Attempt {
             return Err(RefundError::Reason);
         }
         let left = left(&self);
+        if left == Won::ZERO {
+            return Err(RefundError::NothingLeft);
+        }
         let amount = ask.amount.unwrap_or(left);
         if amount == Won::ZERO || amount > left {
             return Err(RefundError::Amount { left, asked: amount });

@@ -131,11 +131,12 @@ async fn create(
 fn refuse(problem: RefundProblem) -> Problem {
     let title = problem.to_string();
     match problem {
-        RefundProblem::NotFound => Problem::not_found(),
+        RefundProblem::NoOrder(_) | RefundProblem::NoPayment(..) => Problem::not_found(),
         RefundProblem::KeyReused => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title),
         RefundProblem::Refused(RefundError::NoMoney(_) | RefundError::UnderWay) => {
             Problem::new(StatusCode::CONFLICT, "wrong-state", title)
         }
+        RefundProblem::Refused(RefundError::NothingLeft) => Problem::invalid(title).with("left", 0),
         RefundProblem::Refused(RefundError::Amount { left, .. }) => Problem::invalid(title).with("left", left.get()),
         RefundProblem::Refused(RefundError::RestockPart | RefundError::Reason) => Problem::invalid(title),
         RefundProblem::Unavailable(error) => database_trouble(&error),
