@@ -65,7 +65,8 @@ pub async fn settle(db: impl PgExecutor<'_>, verdicts: &[Verdict]) -> sqlx::Resu
                 next_check_at = CASE d.status WHEN 'awaiting_deposit' THEN least(d.deposit_due_at, now() + interval '1 hour') END,
                 checks = 0,
                 settled_at = CASE d.status WHEN 'awaiting_deposit' THEN NULL ELSE now() END
-            FROM decided d JOIN held h ON h.id = d.order_id
+            -- While a payment is open, its order is in the state of that name.
+            FROM decided d JOIN held h ON h.id = d.order_id AND h.status = d.from_status
             WHERE p.id = d.payment_id AND p.version = d.version AND p.status = d.from_status
             RETURNING d.ix
         ), moved AS (

@@ -216,20 +216,24 @@ async fn write_order(
         OrderState::Refunded { paid_at, .. } => (Some(paid_at), order.amount),
         _ => (None, Won::ZERO),
     };
-    sqlx::query!(
+    let done = sqlx::query!(
         "
         UPDATE orders SET status = $2, paid_at = $3, refunded_amount = $4, updated_at = now(),
             restocked_at = CASE WHEN $5 THEN now() ELSE restocked_at END
-        WHERE id = $1
+        WHERE id = $1 AND status = $6
         ",
         order.id.uuid(),
         order.state.name(),
         paid_at,
         refunded.get(),
-        restocked
+        restocked,
+        from.name()
     )
     .execute(&mut *connection)
     .await?;
+    if done.rows_affected() != 1 {
+        return Err(sqlx::Error::RowNotFound);
+    }
     if from.name() != order.state.name() {
         let refund = decision.refunds.last().map(|refund| format!("refund {}", refund.state.name()));
         sqlx::query!(
