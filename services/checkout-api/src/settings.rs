@@ -128,6 +128,20 @@ pub struct WorkerUrls {
     pub dead_letter: String,
 }
 
+impl WorkerUrls {
+    fn read(env: &mut Env) -> Self {
+        Self {
+            stock: env.url("STOCK_WORKER_URL", "http://127.0.0.1:8081", "where the broker reaches the stock worker"),
+            push: env.url("PUSH_WORKER_URL", "http://127.0.0.1:8082", "where the broker reaches the push worker"),
+            dead_letter: env.url(
+                "DEAD_LETTER_WORKER_URL",
+                "http://127.0.0.1:8083",
+                "where the broker reaches the dead-letter worker",
+            ),
+        }
+    }
+}
+
 impl Settings {
     /// Reads the settings; what is wrong with them is refused by `env.finish()`.
     pub fn read(env: &mut Env) -> Self {
@@ -187,19 +201,7 @@ impl Settings {
                 "run the background loops in this process: relay, broker, watchdog, reconciler, webhooks, expiry, statement, pruning",
             ),
             engine: Engine::read(env),
-            workers: WorkerUrls {
-                stock: env.url(
-                    "STOCK_WORKER_URL",
-                    "http://127.0.0.1:8081",
-                    "where the broker reaches the stock worker",
-                ),
-                push: env.url("PUSH_WORKER_URL", "http://127.0.0.1:8082", "where the broker reaches the push worker"),
-                dead_letter: env.url(
-                    "DEAD_LETTER_WORKER_URL",
-                    "http://127.0.0.1:8083",
-                    "where the broker reaches the dead-letter worker",
-                ),
-            },
+            workers: WorkerUrls::read(env),
             push_key: PushKey::read(env),
             confirm_wait: env.or(
                 "CONFIRM_WAIT",
