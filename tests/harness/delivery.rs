@@ -100,7 +100,7 @@ impl Shop {
     /// A publisher to the shop's engine, as programs beside the shop have one.
     pub async fn publisher(&self) -> Arc<dyn EventPublisher> {
         let engine = self.google.as_ref().map_or(Engine::Embedded, Google::engine);
-        engine.publisher(&self.acting_as(database::Role::Desk).await, Arc::default()).await.expect("a publisher")
+        engine.publisher(&self.acting_as(database::Role::Desk).await, None).await.expect("a publisher")
     }
 
     /// How many deliveries the engine still owes.

@@ -61,9 +61,7 @@ impl Guarded {
             let auth = auth(format!("{key_url}/certs"));
             let router = match worker {
                 Worker::Stock => stock_worker::router(stock_worker::App::new(pool(Role::Stock).await, auth, &tasks)),
-                Worker::Push => {
-                    push_worker::router(push_worker::App::new(pool(Role::Push).await, auth, Arc::default(), &tasks))
-                }
+                Worker::Push => push_worker::router(push_worker::App::new(pool(Role::Push).await, auth, None, &tasks)),
                 Worker::DeadLetter => {
                     dead_letter_worker::router(dead_letter_worker::App::new(pool(Role::DeadLetter).await, auth))
                 }

@@ -151,7 +151,7 @@ impl OpenShop {
         let settings = FcmSettings { base_url: format!("{sandbox_url}/fcm"), ..FcmSettings::new(account) };
         let fcm = Arc::new(Fcm::new(settings).expect("an FCM client"));
         let pushing = pool(database::Role::Push).await;
-        let push = push_worker::App::new(pushing.clone(), auth(), Arc::default(), &tasks);
+        let push = push_worker::App::new(pushing.clone(), auth(), None, &tasks);
         let sender = push_worker::Sender::new(pushing, fcm, sending(), &tasks);
         let push = Running::start(push_worker::router(push), &stop).await;
 

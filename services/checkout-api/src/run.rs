@@ -79,12 +79,11 @@ impl Parts {
         let asking = Arc::clone(&circuit) as Arc<dyn PaymentGateway>;
         let (wait, waiting) = (settings.confirm_wait, settings.limits.in_flight / 2);
         let checkout = Checkout::new(db.clone(), asking, tasks.clone(), wait, waiting, Arc::clone(&announced));
-        let enqueued = Arc::new(Notify::new());
-        let publisher = settings.engine.publisher(db, Arc::clone(&enqueued)).await?;
         let broker = match settings.engine {
-            Engine::Embedded => Some(Broker::start(db.clone(), broker, enqueued, tasks)?),
+            Engine::Embedded => Some(Broker::start(db.clone(), broker, tasks)?),
             Engine::Google(_) => None,
         };
+        let publisher = settings.engine.publisher(db, broker.clone()).await?;
         let arrived = Arc::new(Notify::new());
         let stock_feed = StockFeed::new(db.clone());
         let provider = settings.provider.clone().map(|it| Provider::new(it, &settings.public_url)).transpose()?;

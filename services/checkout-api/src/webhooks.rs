@@ -29,6 +29,9 @@ const LEASE: Duration = Duration::from_mins(1);
 /// What other processes stored is found this soon.
 const POLL: Duration = Duration::from_millis(500);
 
+/// How far apart rounds begin at least: nobody waits for a webhook, and a few large batches cost the database less.
+const PACE: Duration = Duration::from_millis(100);
+
 /// A webhook about a payment whose confirm is under way is usually about that confirm, and its answer is already on its way here.
 const SETTLES_BY_ITSELF: TimeDelta = TimeDelta::seconds(2);
 
@@ -168,10 +171,15 @@ impl Webhooks {
     /// Looks whenever something is stored, until `shutdown`. Whoever stores in this process wakes it by `arrived`.
     pub async fn run(self, shutdown: CancellationToken, arrived: Arc<Notify>) {
         while !shutdown.is_cancelled() {
+            let begun = Instant::now();
             match self.step().await {
                 Ok(count) if i64::try_from(count) == Ok(STEP) => continue,
                 Ok(_) => {}
                 Err(error) => error!(%error, "The webhook loop failed and will run again"),
+            }
+            let rest = tokio::time::sleep_until(begun + PACE);
+            if shutdown.run_until_cancelled(rest).await.is_none() {
+                break;
             }
             tokio::select! {
                 () = shutdown.cancelled() => {}

@@ -6,7 +6,6 @@ mod print;
 
 use std::collections::HashSet;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use database::Role;
@@ -73,7 +72,7 @@ async fn replay(db: &PgPool, variables: &Variables, arguments: &ReplayArguments)
         let mut env = variables.env();
         let engine = Engine::read(&mut env);
         env.finish()?;
-        let publisher = engine.publisher(db, Arc::default()).await.context("cannot reach the message engine")?;
+        let publisher = engine.publisher(db, None).await.context("cannot reach the message engine")?;
         let decision = Decision { actor: &actor, reason: reason.as_deref() };
         let done = plan.carry_out(db, publisher.as_ref(), decision).await.context(
             "the database did not answer; what it does not call replayed may be replayed again without harm",

@@ -10,6 +10,7 @@ mod valve;
 mod verdict;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{FromRef, State};
@@ -23,9 +24,8 @@ use messaging::push::{Answer, Push, PushAuth, PushEndpoint};
 use messaging::topology::{PUSH_PATH, Subscription, Worker};
 use messaging::worker;
 use service::{serve, start};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,34 +38,38 @@ pub use verdict::Backoff;
 pub struct App {
     db: PgPool,
     plans: Batcher<Notice, Outcome>,
-    wake: Arc<Notify>,
     endpoint: PushEndpoint,
 }
 
 impl App {
-    /// Plans on this database and wakes a sender through `wake`. Its batches run on `tasks` until the last clone of
-    /// the app is dropped.
-    pub fn new(db: PgPool, auth: PushAuth, wake: Arc<Notify>, tasks: &TaskTracker) -> Self {
-        let plans = Batcher::start(tasks, &db, |db, notices| {
-            Box::pin(async move {
-                crash::point!("pn.plan.before_commit");
-                let planned = push_attempts::plan(db, notices).await;
-                crash::point!("pn.plan.after_commit");
-                planned
-            })
+    /// Plans on this database, and hands what it plans to `sender`; any other finds it. Its batches run on `tasks` until
+    /// the last clone of the app is dropped.
+    pub fn new(db: PgPool, auth: PushAuth, sender: Option<Sender>, tasks: &TaskTracker) -> Self {
+        let plans = Batcher::start(tasks, &db, move |db, notices| {
+            let sender = sender.clone();
+            Box::pin(async move { plan_for(sender.as_ref(), db, notices).await })
         });
-        Self { db, plans, wake, endpoint: PushEndpoint::new(Worker::Push, auth) }
+        Self { db, plans, endpoint: PushEndpoint::new(Worker::Push, auth) }
     }
 
     async fn plan(&self, subscription: &'static Subscription, event: EventId) -> Result<Outcome, BatchError> {
         // A topic is named after the type of its events; one that is not has none in our outbox.
         let Some(event_type) = EventType::parse(subscription.topic) else { return Ok(Outcome::Unknown) };
-        let outcome = self.plans.submit(Notice { consumer: subscription.name, event, event_type }).await?;
-        if outcome == Outcome::Done {
-            self.wake.notify_one();
-        }
-        Ok(outcome)
+        self.plans.submit(Notice { consumer: subscription.name, event, event_type }).await
     }
+}
+
+async fn plan_for(sender: Option<&Sender>, db: &mut PgConnection, notices: &[Notice]) -> sqlx::Result<Vec<Outcome>> {
+    let slots = sender.and_then(|sender| Some((sender, sender.free_slots()?)));
+    let (room, lease) =
+        slots.as_ref().map_or((0, Duration::ZERO), |(sender, slots)| (slots.num_permits(), sender.lease_time()));
+    crash::point!("pn.plan.before_commit");
+    let planned = push_attempts::plan(db, notices, room, lease).await?;
+    crash::point!("pn.plan.after_commit");
+    if let Some((sender, slots)) = slots {
+        sender.take_over(planned.leased, slots);
+    }
+    Ok(planned.outcomes)
 }
 
 impl FromRef<App> for PushEndpoint {
@@ -107,10 +111,9 @@ pub async fn run(
     shutdown: CancellationToken,
 ) {
     let tasks = TaskTracker::new();
-    let wake = Arc::new(Notify::new());
     let sender = Sender::new(db.clone(), service, settings.sending, &tasks);
-    tasks.spawn(sender.run(shutdown.clone(), Arc::clone(&wake)));
-    let router = router(App::new(db.clone(), settings.worker.auth, wake, &tasks));
+    tasks.spawn(sender.clone().run(shutdown.clone()));
+    let router = router(App::new(db.clone(), settings.worker.auth, Some(sender), &tasks));
     worker::run(Worker::Push, db, listener, router, settings.worker.limits, tasks, shutdown).await;
 }
 

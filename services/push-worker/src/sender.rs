@@ -1,6 +1,7 @@
 //! Sends what is planned: leases attempts, asks the push service, records what it said.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use database::push_attempts::{self, Leased, Next, Recorded};
 use database::{BatchError, Batcher};
@@ -21,6 +22,8 @@ use crate::verdict::{Verdict, judge};
 ///
 /// No send waits for another: each has a slot of its own, and a slot that is free again takes the next attempt that
 /// is due. An attempt is leased no earlier than there is a slot for it: whose device it is, is asked at the last moment.
+/// Clones are handles to the same sender.
+#[derive(Clone)]
 pub struct Sender {
     db: PgPool,
     slots: Arc<Semaphore>,
@@ -29,6 +32,8 @@ pub struct Sender {
 }
 
 struct Shared {
+    /// Attempts were planned that nobody has leased.
+    wake: Notify,
     settings: Sending,
     service: Arc<dyn PushSender>,
     results: Batcher<Recorded, bool>,
@@ -40,7 +45,7 @@ impl Sender {
     pub fn new(db: PgPool, service: Arc<dyn PushSender>, settings: Sending, tasks: &TaskTracker) -> Self {
         let results = Batcher::start(tasks, &db, |db, results| Box::pin(push_attempts::record(db, results)));
         let slots = Arc::new(Semaphore::new(settings.in_flight as usize));
-        let shared = Arc::new(Shared { settings, service, results, valve: Mutex::default() });
+        let shared = Arc::new(Shared { wake: Notify::new(), settings, service, results, valve: Mutex::default() });
         Self { db, slots, tasks: tasks.clone(), shared }
     }
 
@@ -49,7 +54,7 @@ impl Sender {
     pub async fn step(&self) -> sqlx::Result<usize> {
         let mut sent = 0;
         if let Ok(slots) = Arc::clone(&self.slots).acquire_many_owned(self.shared.settings.in_flight).await {
-            for send in self.begin(slots).await? {
+            for send in self.lease(slots).await? {
                 sent += 1;
                 if send.await.is_err() {
                     error!("A send panicked; its attempt will be due again");
@@ -59,35 +64,59 @@ impl Sender {
         Ok(sent)
     }
 
-    /// Sends until `shutdown`: when `wake` says that attempts were planned, and regularly for those that are due
-    /// again. What is on its way then is finished by `tasks`.
-    pub async fn run(self, shutdown: CancellationToken, wake: Arc<Notify>) {
+    /// Sends until `shutdown`: when attempts were planned that there was no slot for, and regularly what is due again. What
+    /// is on its way then is finished by `tasks`.
+    pub async fn run(self, shutdown: CancellationToken) {
         // A lease costs a statement, so it waits until it is worth one.
         let worthwhile = self.shared.settings.in_flight.div_ceil(4);
         let slots = || async {
             let mut slots = Arc::clone(&self.slots).acquire_many_owned(worthwhile).await.ok()?;
-            while let Ok(another) = Arc::clone(&self.slots).try_acquire_owned() {
-                slots.merge(another);
-            }
+            slots.merge(self.free_slots()?);
             Some(slots)
         };
         while let Some(Some(slots)) = shutdown.run_until_cancelled(slots()).await {
-            match self.begin(slots).await {
+            match self.lease(slots).await {
                 Ok(begun) if !begun.is_empty() => continue,
                 Ok(_) => {}
                 Err(cause) => warn!(%cause, "Cannot lease notifications"),
             }
-            let pause = tokio::time::timeout(self.shared.settings.poll, wake.notified());
+            let pause = tokio::time::timeout(self.shared.settings.poll, self.shared.wake.notified());
             if shutdown.run_until_cancelled(pause).await.is_none() {
                 break;
             }
         }
     }
 
+    /// How long an attempt may be leased to it.
+    pub(crate) fn lease_time(&self) -> Duration {
+        self.shared.settings.lease
+    }
+
+    /// Sends attempts that were leased for these slots. When all slots are taken it looks for more as soon as it can.
+    pub(crate) fn take_over(&self, leased: Vec<Leased>, slots: OwnedSemaphorePermit) {
+        let room = slots.num_permits();
+        if self.begin(leased, slots).len() == room {
+            self.shared.wake.notify_one();
+        }
+    }
+
+    /// All slots that are free; `None` never happens, as they are never closed.
+    pub(crate) fn free_slots(&self) -> Option<OwnedSemaphorePermit> {
+        let mut slots = Arc::clone(&self.slots).try_acquire_many_owned(0).ok()?;
+        while let Ok(another) = Arc::clone(&self.slots).try_acquire_owned() {
+            slots.merge(another);
+        }
+        Some(slots)
+    }
+
     /// Leases as many attempts as there are slots, and begins to send them.
-    async fn begin(&self, mut slots: OwnedSemaphorePermit) -> sqlx::Result<Vec<JoinHandle<()>>> {
+    async fn lease(&self, slots: OwnedSemaphorePermit) -> sqlx::Result<Vec<JoinHandle<()>>> {
         let limit = i64::try_from(slots.num_permits()).unwrap_or(i64::MAX);
         let leased = push_attempts::lease(&self.db, limit, self.shared.settings.lease).await?;
+        Ok(self.begin(leased, slots))
+    }
+
+    fn begin(&self, leased: Vec<Leased>, mut slots: OwnedSemaphorePermit) -> Vec<JoinHandle<()>> {
         let sends = leased.into_iter().filter_map(|leased| Some((leased, slots.split(1)?)));
         let begin = |(leased, slot)| {
             let shared = Arc::clone(&self.shared);
@@ -96,7 +125,7 @@ impl Sender {
                 drop(slot);
             })
         };
-        Ok(sends.map(begin).collect())
+        sends.map(begin).collect()
     }
 }
 

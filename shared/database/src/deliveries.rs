@@ -23,36 +23,7 @@ pub struct Message<'a> {
     pub attributes: String,
 }
 
-/// Stores messages for delivery: one row for each message and each of its topic's subscriptions, given as pairs of
-/// topic and subscription.
-pub async fn enqueue(pool: &PgPool, messages: &[Message<'_>], subscriptions: &[(&str, &str)]) -> sqlx::Result<()> {
-    let topics: Vec<&str> = messages.iter().map(|it| it.topic).collect();
-    let keys: Vec<&str> = messages.iter().map(|it| it.dedup_key.as_str()).collect();
-    let data: Vec<&[u8]> = messages.iter().map(|it| it.data).collect();
-    let attributes: Vec<&str> = messages.iter().map(|it| it.attributes.as_str()).collect();
-    let (from, to): (Vec<&str>, Vec<&str>) = subscriptions.iter().copied().unzip();
-    sqlx::query!(
-        "WITH unflushed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
-        INSERT INTO deliveries (id, subscription, dedup_key, data, attributes)
-        SELECT gen_random_uuid(), subscription, dedup_key, data, attributes::jsonb
-        FROM unflushed, unnest($1::text[], $2::text[], $3::bytea[], $4::text[]) AS m (topic, dedup_key, data, attributes)
-        JOIN unnest($5::text[], $6::text[]) AS s (topic, subscription) USING (topic)
-        -- Two publishers of the same messages meet their conflicts in the same order.
-        ORDER BY subscription, dedup_key
-        ON CONFLICT (subscription, dedup_key) DO NOTHING",
-        &topics as &[&str],
-        &keys as &[&str],
-        &data as &[&[u8]],
-        &attributes as &[&str],
-        &from as &[&str],
-        &to as &[&str],
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
-}
-
-/// How much of a subscription's backlog to take.
+/// How much of a subscription to take.
 #[derive(Debug, Clone, Copy)]
 pub struct Room<'a> {
     /// The subscription.
@@ -80,11 +51,77 @@ pub struct Lease {
     pub attempt: i32,
 }
 
+struct RoomColumns<'a> {
+    subscriptions: Vec<&'a str>,
+    limits: Vec<i64>,
+    leases: Vec<f64>,
+}
+
+impl<'a> RoomColumns<'a> {
+    fn of(rooms: &[Room<'a>]) -> Self {
+        Self {
+            subscriptions: rooms.iter().map(|it| it.subscription).collect(),
+            limits: rooms.iter().map(|it| i64::try_from(it.limit).unwrap_or(i64::MAX)).collect(),
+            leases: rooms.iter().map(|it| it.lease.as_secs_f64()).collect(),
+        }
+    }
+}
+
+/// Stores messages for delivery: one row for each message and each of its topic's subscriptions, given as pairs of
+/// topic and subscription. As many of each subscription as there is `room` for are born leased, and returned: whoever is
+/// about to push them need not look for them.
+pub async fn enqueue(
+    pool: &PgPool,
+    messages: &[Message<'_>],
+    subscriptions: &[(&str, &str)],
+    rooms: &[Room<'_>],
+) -> sqlx::Result<Vec<Lease>> {
+    let topics: Vec<&str> = messages.iter().map(|it| it.topic).collect();
+    let keys: Vec<&str> = messages.iter().map(|it| it.dedup_key.as_str()).collect();
+    let data: Vec<&[u8]> = messages.iter().map(|it| it.data).collect();
+    let attributes: Vec<&str> = messages.iter().map(|it| it.attributes.as_str()).collect();
+    let (from, to): (Vec<&str>, Vec<&str>) = subscriptions.iter().copied().unzip();
+    let room = RoomColumns::of(rooms);
+    sqlx::query_as!(
+        Lease,
+        r#"
+        WITH unflushed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
+        stored AS (
+            INSERT INTO deliveries (id, subscription, dedup_key, data, attributes, attempts, due_at)
+            SELECT gen_random_uuid(), subscription, dedup_key, data, attributes::jsonb, leased::int,
+                now() + make_interval(secs => CASE WHEN leased THEN lease ELSE 0 END)
+            FROM unflushed, (
+                SELECT *, row_number() OVER (PARTITION BY subscription ORDER BY dedup_key) <= coalesce(most, 0) AS leased
+                FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[]) AS m (topic, dedup_key, data, attributes)
+                JOIN unnest($5::text[], $6::text[]) AS s (topic, subscription) USING (topic)
+                LEFT JOIN unnest($7::text[], $8::int8[], $9::float8[]) AS room (subscription, most, lease)
+                    USING (subscription)
+            ) message
+            -- Two publishers of the same messages meet their conflicts in the same order.
+            ORDER BY subscription, dedup_key
+            ON CONFLICT (subscription, dedup_key) DO NOTHING
+            RETURNING id, subscription, data, attributes, published_at, attempts
+        )
+        SELECT id, subscription, data, attributes::text AS "attributes!", published_at, attempts AS attempt
+        FROM stored WHERE attempts = 1
+        "#,
+        &topics as &[&str],
+        &keys as &[&str],
+        &data as &[&[u8]],
+        &attributes as &[&str],
+        &from as &[&str],
+        &to as &[&str],
+        &room.subscriptions as &[&str],
+        &room.limits,
+        &room.leases,
+    )
+    .fetch_all(pool)
+    .await
+}
+
 /// Leases what is due, oldest first. A lease that is not concluded makes the message due again by running out.
 pub async fn lease(pool: &PgPool, rooms: &[Room<'_>]) -> sqlx::Result<Vec<Lease>> {
-    let subscriptions: Vec<&str> = rooms.iter().map(|it| it.subscription).collect();
-    let limits: Vec<i64> = rooms.iter().map(|it| i64::try_from(it.limit).unwrap_or(i64::MAX)).collect();
-    let leases: Vec<f64> = rooms.iter().map(|it| it.lease.as_secs_f64()).collect();
+    let room = RoomColumns::of(rooms);
     sqlx::query_as!(
         Lease,
         r#"
@@ -104,9 +141,9 @@ pub async fn lease(pool: &PgPool, rooms: &[Room<'_>]) -> sqlx::Result<Vec<Lease>
         RETURNING d.id, d.subscription, d.data, d.attributes::text AS "attributes!", d.published_at,
             d.attempts AS attempt
         "#,
-        &subscriptions as &[&str],
-        &limits,
-        &leases,
+        &room.subscriptions as &[&str],
+        &room.limits,
+        &room.leases,
     )
     .fetch_all(pool)
     .await
@@ -253,7 +290,7 @@ mod tests {
 
     async fn enqueue_some(pool: &PgPool, keys: &[&str]) {
         let messages: Vec<_> = keys.iter().map(|key| message(key)).collect();
-        enqueue(pool, &messages, &TOPOLOGY).await.unwrap();
+        assert!(enqueue(pool, &messages, &TOPOLOGY, &[]).await.unwrap().is_empty(), "nobody asked for a lease");
     }
 
     async fn take(pool: &PgPool, subscription: &str, limit: usize, lease: Duration) -> Vec<Lease> {
@@ -272,6 +309,25 @@ mod tests {
         assert_eq!(subscriptions, ["push", "push", "stock", "stock"]);
         assert!(leased.iter().all(|it| it.attempt == 1 && it.data == b"\0\xff"));
         assert_eq!(leased[0].attributes, r#"{"ce-id": "1"}"#);
+    }
+
+    #[tokio::test]
+    async fn as_many_as_there_is_room_for_are_born_leased() {
+        let pool = postgres::fresh(&crate::MIGRATOR).await;
+        let messages = ["a", "b", "c"].map(message);
+        let rooms =
+            [("stock", 2), ("refunds", 9)].map(|(subscription, limit)| Room { subscription, limit, lease: MINUTE });
+        let leased = enqueue(&pool, &messages, &TOPOLOGY, &rooms).await.unwrap();
+        assert_eq!(leased.len(), 2, "{leased:?}");
+        assert!(leased.iter().all(|it| it.subscription == "stock" && it.attempt == 1 && it.data == b"\0\xff"));
+        assert!(enqueue(&pool, &messages, &TOPOLOGY, &rooms).await.unwrap().is_empty(), "published before");
+        assert_eq!(take(&pool, "stock", 9, MINUTE).await.len(), 1, "the others are due, as ever");
+        assert_eq!(take(&pool, "push", 9, MINUTE).await.len(), 3);
+
+        let abandoned = leased.iter().map(|it| Outcome::Again { id: it.id, attempt: 1, after: Duration::ZERO });
+        conclude(&mut pool.acquire().await.unwrap(), &abandoned.collect::<Vec<_>>(), ROUTE).await.unwrap();
+        let again = take(&pool, "stock", 9, MINUTE).await;
+        assert_eq!(again.iter().map(|it| it.attempt).collect::<Vec<_>>(), [2, 2]);
     }
 
     #[tokio::test]

@@ -1,78 +1,19 @@
 //! Notifications to phones: one row per event and device, planned in the inbox's statement and sent outside any.
 
+mod plan;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::{DeviceId, DeviceToken, EventId, EventType, OrderId, TokenKind, Won};
+use serde::Deserialize;
 use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
-use crate::inbox::Outcome;
 use crate::messaging_tokens::Locale;
 use crate::{decode, decode_text, without_nul};
 
-/// An event that a consumer is to tell the buyer about.
-#[derive(Debug, Clone)]
-pub struct Notice {
-    /// Who claims it.
-    pub consumer: &'static str,
-    /// The event.
-    pub event: EventId,
-    /// What it must have announced.
-    pub event_type: EventType,
-}
-
-/// Plans one attempt per device of the buyer, once per notice. Answers in order. Safe to repeat.
-pub async fn plan(db: impl PgExecutor<'_>, notices: &[Notice]) -> sqlx::Result<Vec<Outcome>> {
-    let consumers: Vec<String> = notices.iter().map(|notice| notice.consumer.to_owned()).collect();
-    let events: Vec<Uuid> = notices.iter().map(|notice| notice.event.uuid()).collect();
-    let types: Vec<String> = notices.iter().map(|notice| notice.event_type.name().to_owned()).collect();
-    sqlx::query_scalar!(
-        r#"
-        WITH asked AS MATERIALIZED (
-            -- An event may come twice in one batch; only the first of them can claim it.
-            SELECT consumer, id, type, ix, row_number() OVER (PARTITION BY consumer, id ORDER BY ix) = 1 AS first
-            FROM unnest($1::text[], $2::uuid[], $3::text[]) WITH ORDINALITY AS a (consumer, id, type, ix)
-        ), news AS MATERIALIZED (
-            -- The message is only a hint: what counts is what we announced ourselves. Money that came and has gone
-            -- back since did come.
-            SELECT a.consumer, e.id AS event_id, o.id AS order_id, o.customer_id,
-                e.type <> 'checkout-success' OR o.paid_at IS NOT NULL AS earned
-            FROM asked a
-            JOIN outbox e ON e.id = a.id AND e.type = a.type
-            JOIN orders o ON o.id = e.order_id
-            WHERE a.first
-        ), claimed AS (
-            -- Waits for a twin that is under way elsewhere. In order, so that two batches cannot wait for each other.
-            INSERT INTO inbox (consumer, event_id)
-            SELECT consumer, event_id FROM news WHERE earned ORDER BY consumer, event_id
-            ON CONFLICT DO NOTHING
-            RETURNING consumer, event_id
-        ), planned AS (
-            INSERT INTO push_attempts (event_id, device_id, order_id)
-            SELECT n.event_id, t.id, n.order_id
-            FROM claimed JOIN news n USING (consumer, event_id) JOIN messaging_tokens t ON t.customer_id = n.customer_id
-            ON CONFLICT DO NOTHING
-        )
-        SELECT CASE
-            WHEN a.first AND c.event_id IS NOT NULL THEN 'done'
-            WHEN n.earned THEN 'duplicate'
-            WHEN EXISTS (SELECT FROM inbox i WHERE i.consumer = a.consumer AND i.event_id = a.id) THEN 'duplicate'
-            WHEN n.event_id IS NULL THEN 'unknown'
-            ELSE 'not_paid'
-        END AS "outcome!: Outcome"
-        FROM asked a
-        LEFT JOIN news n ON n.consumer = a.consumer AND n.event_id = a.id
-        LEFT JOIN claimed c ON c.consumer = a.consumer AND c.event_id = a.id
-        ORDER BY a.ix
-        "#,
-        &consumers,
-        &events,
-        &types
-    )
-    .fetch_all(db)
-    .await
-}
+pub use plan::{Notice, Planned, plan};
 
 /// One attempt, to be carried out by whoever leased it.
 #[derive(Debug, Clone)]
@@ -115,7 +56,8 @@ pub struct Lease {
 /// Takes up to `limit` attempts that are due, for no longer than `lease`. Attempts whose device is gone, or belongs
 /// to another customer by now, end here.
 pub async fn lease(db: &PgPool, limit: i64, lease: Duration) -> sqlx::Result<Vec<Leased>> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        LeasedRow,
         r#"
         WITH due AS MATERIALIZED (
             SELECT event_id, device_id FROM push_attempts
@@ -123,9 +65,7 @@ pub async fn lease(db: &PgPool, limit: i64, lease: Duration) -> sqlx::Result<Vec
             ORDER BY due_at LIMIT $1
             FOR UPDATE SKIP LOCKED
         ), ready AS MATERIALIZED (
-            SELECT d.event_id, d.device_id, e.type, o.name, t.kind, t.token, t.locale,
-                CASE e.type WHEN 'checkout-refunded' THEN (e.data::jsonb ->> 'amount')::bigint ELSE o.amount END AS amount,
-                CASE e.type WHEN 'checkout-failed' THEN nullif(e.data::jsonb ->> 'reason', '') END AS decline_message
+            SELECT d.event_id, d.device_id, e.type, e.data, o.name, o.amount, t.kind, t.token, t.locale
             FROM due d
             LEFT JOIN outbox e ON e.id = d.event_id
             LEFT JOIN orders o ON o.id = e.order_id
@@ -141,10 +81,10 @@ pub async fn lease(db: &PgPool, limit: i64, lease: Duration) -> sqlx::Result<Vec
             FROM ready r
             WHERE a.event_id = r.event_id AND a.device_id = r.device_id
             RETURNING a.event_id, a.device_id, a.order_id, a.attempts, a.due_at, extract(epoch FROM now() - a.at)::float8 AS age,
-                r.type, r.name, r.amount, r.decline_message, r.kind, r.token, r.locale
+                r.type, r.data, r.name, r.amount, r.kind, r.token, r.locale
         )
         SELECT event_id, device_id, order_id, attempts, now() AS "leased_at!", due_at AS "until!", age AS "age!", type AS "event_type!",
-            name AS "name!", amount AS "amount!", decline_message, kind AS "kind!", token AS "token!", locale AS "locale!: Locale"
+            data AS "data!", name AS "name!", amount AS "amount!", kind AS "kind!", token AS "token!", locale AS "locale!: Locale"
         FROM leased WHERE token IS NOT NULL
         "#,
         limit,
@@ -152,30 +92,69 @@ pub async fn lease(db: &PgPool, limit: i64, lease: Duration) -> sqlx::Result<Vec
     )
     .fetch_all(db)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(Leased {
-                lease: Lease {
-                    event: row.event_id.into(),
-                    device: row.device_id.into(),
-                    at: row.leased_at,
-                    until: row.until,
-                },
-                attempt: row.attempts,
-                order: row.order_id.into(),
-                event_type: EventType::parse(&row.event_type).ok_or_else(|| decode_text(row.event_type))?,
-                order_name: row.name,
-                amount: decode(Won::new(row.amount))?,
-                decline_message: row.decline_message,
-                token: DeviceToken {
-                    kind: TokenKind::parse(&row.kind).ok_or_else(|| decode_text(row.kind))?,
-                    token: row.token.into(),
-                },
-                locale: row.locale,
-                age: Duration::from_secs_f64(row.age.max(0.0)),
-            })
+    rows.into_iter().map(Leased::try_from).collect()
+}
+
+struct LeasedRow {
+    event_id: Uuid,
+    device_id: Uuid,
+    order_id: Uuid,
+    attempts: i32,
+    leased_at: DateTime<Utc>,
+    until: DateTime<Utc>,
+    age: f64,
+    event_type: String,
+    data: String,
+    name: String,
+    amount: i64,
+    kind: String,
+    token: String,
+    locale: Locale,
+}
+
+/// What an event says, as far as it is told to the buyer.
+#[derive(Deserialize)]
+struct Told {
+    amount: Option<Won>,
+    reason: Option<String>,
+}
+
+impl TryFrom<LeasedRow> for Leased {
+    type Error = sqlx::Error;
+
+    fn try_from(row: LeasedRow) -> sqlx::Result<Self> {
+        let event_type = EventType::parse(&row.event_type).ok_or_else(|| decode_text(row.event_type))?;
+        let told = || serde_json::from_str::<Told>(&row.data).map_err(|error| sqlx::Error::Decode(Box::new(error)));
+        let (amount, decline_message) = match event_type {
+            EventType::CheckoutSuccess => (decode(Won::new(row.amount))?, None),
+            EventType::CheckoutFailed => {
+                (decode(Won::new(row.amount))?, told()?.reason.filter(|reason| !reason.is_empty()))
+            }
+            EventType::CheckoutRefunded => {
+                (told()?.amount.ok_or_else(|| decode_text("a refund without an amount".to_owned()))?, None)
+            }
+        };
+        Ok(Self {
+            lease: Lease {
+                event: row.event_id.into(),
+                device: row.device_id.into(),
+                at: row.leased_at,
+                until: row.until,
+            },
+            attempt: row.attempts,
+            order: row.order_id.into(),
+            event_type,
+            order_name: row.name,
+            amount,
+            decline_message,
+            token: DeviceToken {
+                kind: TokenKind::parse(&row.kind).ok_or_else(|| decode_text(row.kind))?,
+                token: row.token.into(),
+            },
+            locale: row.locale,
+            age: Duration::from_secs_f64(row.age.max(0.0)),
         })
-        .collect()
+    }
 }
 
 /// What became of a leased attempt.

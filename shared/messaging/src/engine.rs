@@ -6,9 +6,8 @@ use domain::EventPublisher;
 use google_cloud_gax::client_builder;
 use service::{Env, Mode, Setting};
 use sqlx::PgPool;
-use tokio::sync::Notify;
 
-use crate::embedded::{EmbeddedPublisher, PROJECT};
+use crate::embedded::{Broker, EmbeddedPublisher, PROJECT};
 use crate::google::{Access, GooglePublisher};
 
 /// The message engine.
@@ -80,18 +79,18 @@ impl Engine {
         }
     }
 
-    /// A publisher to this engine. The embedded one stores deliveries in `db`, and wakes the broker that waits on `wake` if
-    /// it is in this process.
+    /// A publisher to this engine. The embedded one stores deliveries in `db`, and hands them to the `broker` of this
+    /// process, if there is one.
     ///
     /// # Errors
     /// When Google's client cannot be set up.
     pub async fn publisher(
         &self,
         db: &PgPool,
-        wake: Arc<Notify>,
+        broker: Option<Broker>,
     ) -> Result<Arc<dyn EventPublisher>, client_builder::Error> {
         Ok(match self {
-            Self::Embedded => Arc::new(EmbeddedPublisher::new(db.clone(), wake)),
+            Self::Embedded => Arc::new(EmbeddedPublisher::new(db.clone(), broker)),
             Self::Google(access) => Arc::new(GooglePublisher::new(access).await?),
         })
     }

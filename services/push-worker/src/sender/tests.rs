@@ -104,13 +104,16 @@ impl Shop {
 
     /// An order is paid and its event delivered.
     async fn pay(&self) {
+        plan(&self.db, &[self.paid().await], 0, at_once().lease).await.unwrap();
+    }
+
+    async fn paid(&self) -> Notice {
         let event: Uuid = sqlx::query_scalar("SELECT shop_paid_order($1, ARRAY[shop_product(3)], ARRAY[3])")
             .bind(self.buyer.uuid())
             .fetch_one(&self.db)
             .await
             .unwrap();
-        let notice = Notice { consumer: "checkout-push", event: event.into(), event_type: EventType::CheckoutSuccess };
-        plan(&self.db, &[notice]).await.unwrap();
+        Notice { consumer: "checkout-push", event: event.into(), event_type: EventType::CheckoutSuccess }
     }
 
     /// Status, attempts and unknowns by token; of devices that are gone by `-`.
@@ -237,26 +240,39 @@ async fn a_mistake_of_ours_is_given_up_and_a_refused_login_is_not() {
 }
 
 #[tokio::test]
+async fn what_is_planned_beside_a_sender_is_sent_as_far_as_there_are_slots() {
+    let db =
+        postgres::fresh_with(&database::MIGRATOR, include_str!("../../../../shared/database/fixtures/shop.sql")).await;
+    let shop = Shop::open(db, Phone::default()).await;
+    for n in 0..10 {
+        shop.device(&n.to_string()).await;
+    }
+    let notice = shop.paid().await;
+    crate::plan_for(Some(&shop.sender), &mut shop.db.acquire().await.unwrap(), &[notice]).await.unwrap();
+    eventually(async || shop.phone.accepted().len() == 8).await; // although it does not run
+    assert_eq!(shop.sender.step().await.unwrap(), 2, "the others were left due");
+    assert!(shop.attempts().await.iter().all(|(_, status, attempts, _)| status == "sent" && *attempts == 1));
+}
+
+#[tokio::test]
 async fn one_slow_device_holds_up_nobody_and_shutdown_waits_for_it() {
     let db =
         postgres::fresh_with(&database::MIGRATOR, include_str!("../../../../shared/database/fixtures/shop.sql")).await;
     let gate = Arc::new(Gate::new(0));
     let shop = Shop::open(db, Phone { slow: Some(("slow", Arc::clone(&gate))), ..Phone::default() }).await;
-    let (shutdown, wake, tasks) = (CancellationToken::new(), Arc::new(Notify::new()), TaskTracker::new());
+    let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
     let service: Arc<dyn PushSender> = Arc::clone(&shop.phone) as _;
     let sender = Sender::new(shop.db.clone(), service, at_once(), &tasks);
-    tasks.spawn(sender.run(shutdown.clone(), Arc::clone(&wake)));
+    tasks.spawn(sender.run(shutdown.clone()));
 
     shop.device("slow").await;
     shop.pay().await;
-    wake.notify_one();
     eventually(async || shop.attempts().await == [row("slow", "pending", 1, 1)]).await;
     sqlx::query("DELETE FROM messaging_tokens").execute(&shop.db).await.unwrap();
     shop.device("quick").await;
     for _ in 0..30 {
         shop.pay().await;
     }
-    wake.notify_one();
     eventually(async || shop.phone.accepted() == ["quick"; 30]).await;
 
     shutdown.cancel();

@@ -1,6 +1,7 @@
 use domain::CustomerId;
 
 use super::*;
+use crate::inbox::Outcome;
 use crate::messaging_tokens::{Registration, register};
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -25,8 +26,15 @@ async fn paid(db: &PgPool, customer: CustomerId) -> Notice {
     Notice { consumer: "checkout-push", event: event.into(), event_type: EventType::CheckoutSuccess }
 }
 
+/// Plans without leasing.
+async fn outcomes(db: &PgPool, notices: &[Notice]) -> Vec<Outcome> {
+    let planned = plan(db, notices, 0, MINUTE).await.unwrap();
+    assert!(planned.leased.is_empty(), "nobody asked for a lease");
+    planned.outcomes
+}
+
 async fn plan_one(db: &PgPool, notice: &Notice) -> Outcome {
-    plan(db, std::slice::from_ref(notice)).await.unwrap()[0]
+    outcomes(db, std::slice::from_ref(notice)).await[0]
 }
 
 async fn record_one(db: &PgPool, lease: Lease, next: Next, certain: bool) -> bool {
@@ -63,8 +71,7 @@ async fn every_device_is_planned_once() {
     }
     device(&db, other, "stranger").await;
     let notice = paid(&db, buyer).await;
-    let outcomes = plan(&db, &[notice.clone(), notice.clone()]).await.unwrap();
-    assert_eq!(outcomes, [Outcome::Done, Outcome::Duplicate]);
+    assert_eq!(outcomes(&db, &[notice.clone(), notice.clone()]).await, [Outcome::Done, Outcome::Duplicate]);
     device(&db, buyer, "bought later").await;
     for _ in 0..3 {
         assert_eq!(plan_one(&db, &notice).await, Outcome::Duplicate);
@@ -84,11 +91,33 @@ async fn twins_plan_once() {
     let tasks = (0..16).map(|n| {
         let (db, mut notices) = (db.clone(), notices.clone());
         notices.rotate_left(n % 6);
-        tokio::spawn(async move { plan(&db, &notices).await.unwrap() })
+        tokio::spawn(async move { outcomes(&db, &notices).await })
     });
-    let outcomes = futures_util::future::try_join_all(tasks).await.unwrap().concat();
-    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Done).count(), 6);
+    let all = futures_util::future::try_join_all(tasks).await.unwrap().concat();
+    assert_eq!(all.iter().filter(|outcome| **outcome == Outcome::Done).count(), 6);
     assert_eq!(count(&db, "SELECT count(*) FROM push_attempts").await, 6);
+}
+
+#[tokio::test]
+async fn as_many_as_there_is_room_for_are_born_leased() {
+    let db = postgres::fresh_with(&crate::MIGRATOR, include_str!("../../fixtures/shop.sql")).await;
+    let buyer = customer(&db).await;
+    for token in ["phone", "watch", "browser"] {
+        device(&db, buyer, token).await;
+    }
+    let (first, second) = (paid(&db, buyer).await, paid(&db, buyer).await);
+    let unknown = Notice { event: EventId::new(), ..first.clone() };
+    let planned = plan(&db, &[first.clone(), unknown, second, first], 4, MINUTE).await.unwrap();
+    assert_eq!(planned.outcomes, [Outcome::Done, Outcome::Unknown, Outcome::Done, Outcome::Duplicate]);
+    assert_eq!(planned.leased.len(), 4);
+    for leased in planned.leased {
+        assert_eq!((leased.attempt, leased.amount.get()), (1, 39_000));
+        assert!(record_one(&db, leased.lease, Next::Sent, true).await, "the lease counts");
+    }
+    let rest = lease(&db, 9, MINUTE).await.unwrap();
+    assert_eq!(rest.iter().map(|it| it.attempt).collect::<Vec<_>>(), [1, 1], "the others are due, as ever");
+    assert_eq!(count(&db, "SELECT sum(attempts) FROM push_attempts").await, 6);
+    assert_eq!(count(&db, "SELECT sum(unknowns) FROM push_attempts").await, 2, "those that are not recorded yet");
 }
 
 #[tokio::test]
@@ -99,7 +128,7 @@ async fn only_what_was_announced_is_told() {
     let notice = paid(&db, buyer).await;
     let unknown = Notice { event: EventId::new(), ..notice.clone() };
     let misnamed = Notice { event_type: EventType::CheckoutFailed, ..notice.clone() };
-    assert_eq!(plan(&db, &[unknown, misnamed]).await.unwrap(), [Outcome::Unknown, Outcome::Unknown]);
+    assert_eq!(outcomes(&db, &[unknown, misnamed]).await, [Outcome::Unknown, Outcome::Unknown]);
     execute(&db, "UPDATE orders SET status = 'confirming', paid_at = NULL").await;
     assert_eq!(plan_one(&db, &notice).await, Outcome::NotPaid);
     assert_eq!(count(&db, "SELECT count(*) FROM push_attempts").await, 0);

@@ -77,7 +77,9 @@ struct Inner {
     pushes: TaskTracker,
     /// Cancelled when pushes under way are to be given back.
     give_back: CancellationToken,
-    wake: Arc<Notify>,
+    /// [`run`](Broker::run) is at work: what is published in this process may be pushed at once.
+    running: AtomicBool,
+    wake: Notify,
 }
 
 /// One subscription's way to its worker.
@@ -91,6 +93,21 @@ struct Lane {
     starved: AtomicBool,
 }
 
+/// Free slots, by lane, kept for what is about to be leased.
+pub(super) struct Slots<'a>(Vec<(&'a Lane, OwnedSemaphorePermit)>);
+
+impl Slots<'_> {
+    /// How much there are slots for.
+    pub(super) fn rooms(&self) -> Vec<Room<'_>> {
+        let room = |(lane, slots): &(&Lane, OwnedSemaphorePermit)| Room {
+            subscription: lane.subscription.name,
+            limit: slots.num_permits(),
+            lease: lane.policy.ack_deadline,
+        };
+        self.0.iter().map(room).collect()
+    }
+}
+
 /// What a round of leasing began.
 struct Round {
     pushes: Vec<JoinHandle<()>>,
@@ -99,17 +116,12 @@ struct Round {
 }
 
 impl Broker {
-    /// Sets a broker up; [`run`](Self::run) or [`deliver_due`](Self::deliver_due) then drives it. `wake` makes it look at
-    /// once. Its helper task lives on `tasks` until the last handle is dropped.
+    /// Sets a broker up; [`run`](Self::run) or [`deliver_due`](Self::deliver_due) then drives it. Its helper task lives on
+    /// `tasks` until the last handle is dropped.
     ///
     /// # Errors
     /// See [`BrokerError`].
-    pub fn start(
-        pool: PgPool,
-        settings: &BrokerSettings,
-        wake: Arc<Notify>,
-        tasks: &TaskTracker,
-    ) -> Result<Self, BrokerError> {
+    pub fn start(pool: PgPool, settings: &BrokerSettings, tasks: &TaskTracker) -> Result<Self, BrokerError> {
         let client = Client::builder()
             .http1_only()
             .no_proxy()
@@ -131,8 +143,8 @@ impl Broker {
             })
         });
         let (pushes, give_back) = (TaskTracker::new(), CancellationToken::new());
-        let key = settings.key.clone();
-        Ok(Self(Arc::new(Inner { pool, client, lanes, key, outcomes, pushes, give_back, wake })))
+        let (key, running, wake) = (settings.key.clone(), AtomicBool::new(false), Notify::new());
+        Ok(Self(Arc::new(Inner { pool, client, lanes, key, outcomes, pushes, give_back, running, wake })))
     }
 
     /// Pushes everything that is due and waits for what becomes of it. Returns how many pushes that took.
@@ -154,6 +166,7 @@ impl Broker {
     /// Pushes whenever something is due, until `shutdown`. What no worker has answered a few seconds later is given back.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut failures = 0;
+        self.0.running.store(true, Ordering::Relaxed);
         while !shutdown.is_cancelled() {
             let begun = Instant::now();
             match self.push_due().await {
@@ -171,6 +184,7 @@ impl Broker {
             }
             pause::pace(&shutdown, begun).await;
         }
+        self.0.running.store(false, Ordering::Relaxed);
         self.0.pushes.close();
         if tokio::time::timeout(GRACE, self.0.pushes.wait()).await.is_err() {
             self.0.give_back.cancel();
@@ -180,30 +194,41 @@ impl Broker {
 
     /// Leases as much as there are slots for, and begins to push it.
     async fn push_due(&self) -> sqlx::Result<Round> {
-        let mut reserved: Vec<(&Lane, OwnedSemaphorePermit)> =
-            self.0.lanes.iter().filter_map(|lane| Some((lane, lane.reserve()?))).collect();
-        let mut round = Round { pushes: Vec::new(), more: false };
-        if reserved.is_empty() {
-            return Ok(round);
+        let slots = self.free_slots();
+        if slots.0.is_empty() {
+            return Ok(Round { pushes: Vec::new(), more: false });
         }
-        let rooms: Vec<Room<'_>> = reserved
-            .iter()
-            .map(|(lane, slots)| Room {
-                subscription: lane.subscription.name,
-                limit: slots.num_permits(),
-                lease: lane.policy.ack_deadline,
-            })
-            .collect();
-        for lease in deliveries::lease(&self.0.pool, &rooms).await? {
+        let leased = deliveries::lease(&self.0.pool, &slots.rooms()).await?;
+        Ok(self.begin(leased, slots))
+    }
+
+    /// Slots for messages that are about to be stored: none unless the broker runs.
+    pub(super) fn slots_for_news(&self) -> Slots<'_> {
+        if self.0.running.load(Ordering::Relaxed) { self.free_slots() } else { Slots(Vec::new()) }
+    }
+
+    /// Begins to push messages that were stored just now, and looks at once for those that there was no slot for.
+    pub(super) fn push_news(&self, leased: Vec<Lease>, slots: Slots<'_>) {
+        if self.begin(leased, slots).more {
+            self.0.wake.notify_one();
+        }
+    }
+
+    fn free_slots(&self) -> Slots<'_> {
+        Slots(self.0.lanes.iter().filter_map(|lane| Some((lane, lane.reserve()?))).collect())
+    }
+
+    fn begin(&self, leased: Vec<Lease>, mut slots: Slots<'_>) -> Round {
+        let mut pushes = Vec::with_capacity(leased.len());
+        for lease in leased {
             let lane = self.0.lanes.iter().position(|lane| lane.subscription.name == lease.subscription);
-            let slots = reserved.iter_mut().find(|(lane, _)| lane.subscription.name == lease.subscription);
-            if let (Some(lane), Some(slot)) = (lane, slots.and_then(|(_, slots)| slots.split(1))) {
+            let free = slots.0.iter_mut().find(|(lane, _)| lane.subscription.name == lease.subscription);
+            if let (Some(lane), Some(slot)) = (lane, free.and_then(|(_, free)| free.split(1))) {
                 let inner = Arc::clone(&self.0);
-                round.pushes.push(self.0.pushes.spawn(async move { inner.deliver(lane, lease, slot).await }));
+                pushes.push(self.0.pushes.spawn(async move { inner.deliver(lane, lease, slot).await }));
             }
         }
-        round.more = reserved.iter().any(|(_, left)| left.num_permits() == 0);
-        Ok(round)
+        Round { pushes, more: slots.0.iter().any(|(_, left)| left.num_permits() == 0) }
     }
 }
 

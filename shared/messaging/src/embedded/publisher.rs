@@ -4,28 +4,33 @@ use async_trait::async_trait;
 use database::deliveries::{self, Message};
 use domain::{EventEnvelope, EventPublisher, PublishError};
 use sqlx::PgPool;
-use tokio::sync::Notify;
 
+use super::Broker;
 use crate::envelope;
 use crate::topology::SUBSCRIPTIONS;
 
 /// Publishes to the embedded engine.
 pub struct EmbeddedPublisher {
     pool: PgPool,
-    wake: Arc<Notify>,
+    broker: Option<Broker>,
 }
 
 impl EmbeddedPublisher {
-    /// A publisher that wakes the broker that waits on `wake`, if it is in this process.
-    pub fn new(pool: PgPool, wake: Arc<Notify>) -> Self {
-        Self { pool, wake }
+    /// A publisher that hands what it stores to the broker of this process, if there is one. Any other finds it.
+    pub fn new(pool: PgPool, broker: Option<Broker>) -> Self {
+        Self { pool, broker }
     }
 
     async fn enqueue(&self, events: &[EventEnvelope]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let messages = events.iter().map(message).collect::<Result<Vec<_>, _>>()?;
         let subscriptions = SUBSCRIPTIONS.each_ref().map(|it| (it.topic, it.name));
-        deliveries::enqueue(&self.pool, &messages, &subscriptions).await?;
-        self.wake.notify_one();
+        let Some(broker) = &self.broker else {
+            deliveries::enqueue(&self.pool, &messages, &subscriptions, &[]).await?;
+            return Ok(());
+        };
+        let slots = broker.slots_for_news();
+        let leased = deliveries::enqueue(&self.pool, &messages, &subscriptions, &slots.rooms()).await?;
+        broker.push_news(leased, slots);
         Ok(())
     }
 }

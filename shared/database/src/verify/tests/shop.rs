@@ -190,7 +190,7 @@ impl Shop {
                 EventType::CheckoutRefunded => "checkout-refunded-push",
             };
             let notice = Notice { consumer, event: event.id, event_type: event.event_type };
-            push_attempts::plan(&self.db, &[notice]).await.unwrap();
+            push_attempts::plan(&self.db, &[notice], 0, MINUTE).await.unwrap();
         }
         let ids: Vec<_> = events.iter().map(|event| event.id).collect();
         outbox::mark_published(&self.db, &ids).await.unwrap();
