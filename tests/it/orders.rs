@@ -36,7 +36,7 @@ async fn an_order_is_not_paid_after_its_time() {
     let payment = buyer.authenticate(&order).await;
     shop.wait(TimeDelta::minutes(61)).await;
     buyer.confirm(&payment).await.expect_problem(409, "order-expired");
-    assert_eq!(database::orders::expire(&shop.acting_as(database::Role::Checkout).await).await.unwrap(), 1);
+    assert_eq!(database::orders::expire(&shop.acting_as(database::Role::Checkout).await, 500).await.unwrap(), 1);
     assert_eq!(buyer.status(&order).await, "expired");
     assert_eq!(shop.sandbox.totals().kept, 0);
     shop.verify().await;

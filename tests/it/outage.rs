@@ -104,7 +104,7 @@ async fn an_outage_longer_than_the_window_charges_nobody_and_keeps_nothing() {
     })
     .await;
     assert_eq!((shop.sandbox.totals().kept, shop.stock("poster").await), (0, (1_000, 0)));
-    database::orders::expire(&shop.acting_as(database::Role::Checkout).await).await.unwrap();
+    database::orders::expire(&shop.acting_as(database::Role::Checkout).await, 500).await.unwrap();
     for order in &orders {
         assert_eq!(buyer.status(order).await, "expired");
     }

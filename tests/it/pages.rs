@@ -109,7 +109,7 @@ async fn every_state_says_what_the_buyer_can_do_next() {
     let order = buyer.place_order(&[("poster", 1)]).await;
     shop.wait(TimeDelta::minutes(61)).await;
     stands(&buyer, &order.id, "pending", ["결제 시간이 지난", "is over"], &["again"]).await;
-    database::orders::expire(&shop.db).await.unwrap();
+    database::orders::expire(&shop.db, 500).await.unwrap();
     stands(&buyer, &order.id, "expired", ["결제 시간이 지난", "is over"], &["again"]).await;
 
     let (_, list) = seen(&buyer, "/orders?lang=ko").await;

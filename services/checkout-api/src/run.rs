@@ -62,6 +62,9 @@ const WATCH_EVERY: Duration = Duration::from_secs(5);
 const STATEMENT_EVERY: Duration = Duration::from_mins(1);
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
 
+/// Orders that one statement expires at most: few enough to hold nobody up.
+const EXPIRE_AT_ONCE: i64 = 500;
+
 impl Parts {
     /// Puts the service together. Confirms and batches are worked on in `tasks`.
     ///
@@ -187,8 +190,8 @@ pub async fn run(
             let watchdog = watchdog.clone();
             async move { watchdog.step().await.map(drop) }
         }));
-        let expiring = db.clone();
-        tasks.spawn(every(EXPIRE_EVERY, shutdown.clone(), "expiry", move || expire(expiring.clone())));
+        let (expiring, stop) = (db.clone(), shutdown.clone());
+        tasks.spawn(every(EXPIRE_EVERY, shutdown.clone(), "expiry", move || expire(expiring.clone(), stop.clone())));
         if asks_toss {
             let statements = Statements::new(db.clone(), toss);
             tasks.spawn(every(STATEMENT_EVERY, shutdown.clone(), "statement", move || {
@@ -196,7 +199,7 @@ pub async fn run(
                 async move { statements.step().await.map(drop) }
             }));
         }
-        let pruning = Arc::new(Pruning::new(db.clone()));
+        let pruning = Arc::new(Pruning::new(db.clone(), shutdown.clone()));
         tasks.spawn(every(PRUNE_EVERY, shutdown.clone(), "pruning", move || {
             let pruning = Arc::clone(&pruning);
             async move { pruning.step().await }
@@ -227,10 +230,15 @@ async fn ready(db: PgPool) -> Result<(), String> {
     database::ping(&db).await.map_err(|error| error.to_string())
 }
 
-async fn expire(db: PgPool) -> sqlx::Result<()> {
-    let expired = orders::expire(&db).await?;
-    if expired > 0 {
-        info!(expired, "Expired unpaid orders");
+async fn expire(db: PgPool, shutdown: CancellationToken) -> sqlx::Result<()> {
+    while !shutdown.is_cancelled() {
+        let expired = orders::expire(&db, EXPIRE_AT_ONCE).await?;
+        if expired > 0 {
+            info!(expired, "Expired unpaid orders");
+        }
+        if expired < EXPIRE_AT_ONCE.unsigned_abs() {
+            break;
+        }
     }
     Ok(())
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, PgPool, Postgres};
+use sqlx::{Executor as _, PgConnection, PgPool, Postgres};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
@@ -58,6 +58,15 @@ impl std::error::Error for BatchError {
 /// How many calls may wait before callers wait for a place themselves.
 const QUEUE: usize = 1_024;
 
+/// PostgreSQL's code for a lock that was waited for in vain.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// Its codes for a key that another transaction has just written, and for a deadlock with one.
+const TWIN: [&str; 2] = ["23505", "40P01"];
+
+/// How long items wait for a lock that their batch has waited for in vain already.
+const IMPATIENT: &str = "SET lock_timeout = '20ms'";
+
 /// The most calls in one statement: past this, larger batches win nothing and hold locks longer.
 const MAX_BATCH: usize = 200;
 
@@ -66,7 +75,7 @@ impl<T: Send + Sync + 'static, R: Send + 'static> Batcher<T, R> {
     ///
     /// `run` gets up to 200 items and answers them in order, in one transaction. It must be safe to repeat: what the
     /// database refuses is tried again item by item, so that one item does not spoil the others, and a connection may
-    /// die after the commit.
+    /// die after the commit. It may not change the connection's `lock_timeout`.
     pub fn start<F>(tracker: &TaskTracker, db: &PgPool, run: F) -> Self
     where
         F: for<'a> Fn(&'a mut PgConnection, &'a [T]) -> BoxFuture<'a, sqlx::Result<Vec<R>>> + Send + Sync + 'static,
@@ -114,22 +123,56 @@ where
             }
             Err(error @ sqlx::Error::Database(_)) => {
                 tracing::debug!(%error, items = items.len(), "the database refused a batch; trying its items one by one");
-                for (item, answer) in items.iter().zip(answers) {
-                    let item = std::slice::from_ref(item);
-                    let mut result = attempt(&db, &mut connection, &run, item).await;
-                    if matches!(result, Err(sqlx::Error::Database(_))) {
-                        // A twin in another process was in the way; now it is on record.
-                        result = attempt(&db, &mut connection, &run, item).await;
-                    }
-                    let result = result.and_then(|mut results| results.pop().ok_or(sqlx::Error::RowNotFound));
-                    reply(answer, result.map_err(Arc::new));
-                }
+                let patient = !has_code(&error, LOCK_NOT_AVAILABLE);
+                one_by_one(&db, &mut connection, &run, items.into_iter().zip(answers), patient).await;
             }
             Err(error) => {
                 let error = Arc::new(error);
                 for answer in answers {
                     reply(answer, Err(Arc::clone(&error)));
                 }
+            }
+        }
+    }
+}
+
+/// Runs each item alone, so that one that the database refuses spoils nobody. When somebody holds a lock for long, those
+/// who want the same wait for it no longer: everybody else is behind them.
+async fn one_by_one<T, R, F>(
+    db: &PgPool,
+    connection: &mut Option<PoolConnection<Postgres>>,
+    run: &F,
+    jobs: impl Iterator<Item = (T, Answer<R>)>,
+    patient: bool,
+) where
+    F: for<'a> Fn(&'a mut PgConnection, &'a [T]) -> BoxFuture<'a, sqlx::Result<Vec<R>>>,
+{
+    if !patient {
+        set(connection, IMPATIENT).await;
+    }
+    for (item, answer) in jobs {
+        let item = std::slice::from_ref(&item);
+        let mut result = attempt(db, connection, run, item).await;
+        if matches!(&result, Err(error) if TWIN.iter().any(|code| has_code(error, code))) {
+            // A twin in another process was in the way; now it is on record.
+            result = attempt(db, connection, run, item).await;
+        }
+        let result = result.and_then(|mut results| results.pop().ok_or(sqlx::Error::RowNotFound));
+        reply(answer, result.map_err(Arc::new));
+    }
+    if !patient {
+        set(connection, "RESET lock_timeout").await;
+    }
+}
+
+/// Changes a setting of the connection at hand. One that fails to is not used again.
+async fn set(connection: &mut Option<PoolConnection<Postgres>>, sql: &'static str) {
+    if let Some(mut held) = connection.take() {
+        match held.execute(sql).await {
+            Ok(_) => *connection = Some(held),
+            Err(error) => {
+                tracing::warn!(%error, "A connection does not obey and is given up");
+                drop(held.detach());
             }
         }
     }
@@ -154,6 +197,10 @@ where
         *connection = Some(held);
     }
     outcome
+}
+
+fn has_code(error: &sqlx::Error, code: &str) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().is_some_and(|it| it == code))
 }
 
 fn is_connection_lost(error: &sqlx::Error) -> bool {
@@ -233,6 +280,38 @@ mod tests {
             }
         }
         assert!(sizes.lock().unwrap().iter().any(|size| *size > 1));
+    }
+
+    #[tokio::test]
+    async fn a_row_that_somebody_keeps_locked_holds_up_only_those_who_want_it() {
+        let (owner, url) = postgres::fresh_url(&crate::MIGRATOR).await;
+        owner.execute("CREATE TABLE shelf AS SELECT n FROM generate_series(0, 99) AS n").await.unwrap();
+        let mut somebody = owner.begin().await.unwrap();
+        somebody.execute("SELECT FROM shelf WHERE n = 13 FOR UPDATE").await.unwrap();
+
+        let settings =
+            crate::PoolSettings { url: url.into(), max_connections: 1, application_name: "test".into(), role: None };
+        let db = crate::connect(&settings).await.unwrap();
+        let batcher = Batcher::start(&TaskTracker::new(), &db, |db: &mut PgConnection, wanted: &[i32]| {
+            Box::pin(async move {
+                sqlx::query("SELECT FROM shelf WHERE n = ANY($1) FOR UPDATE").bind(wanted).execute(db).await?;
+                Ok(wanted.to_vec())
+            })
+        });
+        let begun = std::time::Instant::now();
+        let wanted: Vec<i32> = (0..60).chain([13; 40]).collect();
+        let results = join_all(wanted.iter().map(|n| batcher.submit(*n))).await;
+        for (n, result) in wanted.into_iter().zip(results) {
+            assert_eq!(result.is_ok(), n != 13, "{n}: {result:?}");
+        }
+        // 2 s for the batch, and 41 times 20 ms; not 41 times 2 s.
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+
+        somebody.rollback().await.unwrap();
+        assert_eq!(batcher.submit(13).await.unwrap(), 13);
+        drop(batcher);
+        let patience: String = sqlx::query_scalar("SHOW lock_timeout").fetch_one(&db).await.unwrap();
+        assert_eq!(patience, "2s", "as patient as before");
     }
 
     #[tokio::test]

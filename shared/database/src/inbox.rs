@@ -19,11 +19,15 @@ pub enum Outcome {
 }
 
 /// Forgets claims that are older than any message can be. Returns how many; call again while it is `limit`.
+///
+/// A claim outlives its event: as long as that can be published again, who acted upon it must not act twice.
 pub async fn prune(db: &PgPool, older_than: Duration, limit: i64) -> sqlx::Result<u64> {
     let pruned = sqlx::query!(
         r#"
         DELETE FROM inbox WHERE (consumer, event_id) IN (
-            SELECT consumer, event_id FROM inbox WHERE at < now() - make_interval(secs => $1) LIMIT $2
+            SELECT consumer, event_id FROM inbox
+            WHERE at < now() - make_interval(secs => $1) AND NOT EXISTS (SELECT FROM outbox WHERE id = event_id)
+            ORDER BY at LIMIT $2
         )
         "#,
         older_than.as_secs_f64(),

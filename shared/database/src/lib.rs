@@ -25,6 +25,8 @@ pub mod record;
 pub mod refunds;
 pub mod return_tokens;
 mod roles;
+#[cfg(test)]
+mod scans;
 mod schema;
 pub mod statements;
 pub mod stock;

@@ -1,5 +1,7 @@
 //! Orders: placing them, reading them, and what happens to them without a payment.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use domain::{CustomerId, Decline, DeclineKind, Line, NewOrder, Order, OrderId, OrderState, PaymentId, Quantity, Won};
 use sqlx::{PgExecutor, PgPool};
@@ -334,8 +336,8 @@ pub async fn cancel(db: &PgPool, id: OrderId, customer: CustomerId) -> sqlx::Res
     Ok(done.rows_affected() == 1)
 }
 
-/// Ends unpaid orders whose time is over, at most 500 of them. Returns how many.
-pub async fn expire(db: &PgPool) -> sqlx::Result<u64> {
+/// Ends unpaid orders whose time is over, at most `limit` of them. Returns how many; call again while it is `limit`.
+pub async fn expire(db: &PgPool, limit: i64) -> sqlx::Result<u64> {
     let done = sqlx::query!(
         "
         WITH expired AS (
@@ -343,25 +345,29 @@ pub async fn expire(db: &PgPool) -> sqlx::Result<u64> {
             WHERE id IN (
                 SELECT id FROM orders WHERE status = 'pending' AND expires_at <= now()
                 -- Two expiry loops share the work; an order that is being paid this moment is left to its payment.
-                ORDER BY expires_at LIMIT 500 FOR NO KEY UPDATE SKIP LOCKED)
+                ORDER BY expires_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED)
             RETURNING id
         )
         INSERT INTO order_log (order_id, from_status, to_status, cause) SELECT id, 'pending', 'expired', 'overdue' FROM expired
-        "
+        ",
+        limit
     )
     .execute(db)
     .await?;
     Ok(done.rows_affected())
 }
 
-/// Forgets old idempotency keys, at most 5,000 of them. A key protects a request that is being repeated, and nobody
-/// repeats one after a day.
-pub async fn prune_idempotency_keys(db: &PgPool) -> sqlx::Result<u64> {
+/// Forgets idempotency keys that are older than `age`, at most `limit` of them. Returns how many; call again while it is
+/// `limit`.
+pub async fn prune_idempotency_keys(db: &PgPool, age: Duration, limit: i64) -> sqlx::Result<u64> {
     let done = sqlx::query!(
         "
-        DELETE FROM idempotency_keys WHERE ctid = ANY(ARRAY(
-            SELECT ctid FROM idempotency_keys WHERE created_at < now() - interval '1 day' LIMIT 5000))
-        "
+        DELETE FROM idempotency_keys WHERE (customer_id, key) IN (
+            SELECT customer_id, key FROM idempotency_keys WHERE created_at < now() - make_interval(secs => $1)
+            ORDER BY created_at LIMIT $2)
+        ",
+        age.as_secs_f64(),
+        limit
     )
     .execute(db)
     .await?;

@@ -89,34 +89,30 @@ pub async fn mark_published(pool: &PgPool, ids: &[EventId]) -> sqlx::Result<()> 
     Ok(())
 }
 
-/// Few enough rows to hold nobody up.
-const SLICE: i64 = 1_000;
-
-/// Deletes events that were published and happened longer ago than `age`, with the attempts to tell of them, in slices of
-/// their own transaction. Returns how many.
-pub async fn prune(pool: &PgPool, age: Duration) -> sqlx::Result<u64> {
-    let mut pruned = 0;
-    loop {
-        let slice = sqlx::query!(
-            "WITH old AS MATERIALIZED (
-                SELECT id FROM outbox
-                WHERE occurred_at < now() - make_interval(secs => $1) AND published_at IS NOT NULL
-                LIMIT $2 FOR UPDATE SKIP LOCKED
-            ), told AS (
-                DELETE FROM push_attempts WHERE event_id IN (SELECT id FROM old)
-            )
-            DELETE FROM outbox WHERE id IN (SELECT id FROM old)",
-            age.as_secs_f64(),
-            SLICE,
+/// Deletes at most `limit` events that were published longer ago than `age`, with the attempts to tell of them. Returns how
+/// many; call again while it is `limit`.
+///
+/// What may still be needed stays: an event that lacks an effect, and one that a dead letter is about, until `age` after
+/// somebody has decided about the letter.
+pub async fn prune(pool: &PgPool, age: Duration, limit: i64) -> sqlx::Result<u64> {
+    let pruned = sqlx::query!(
+        "WITH old AS MATERIALIZED (
+            SELECT id FROM outbox
+            WHERE published_at < now() - make_interval(secs => $1) AND published_at IS NOT NULL AND look_at IS NULL
+                AND NOT EXISTS (
+                    SELECT FROM dead_letters l
+                    WHERE l.event_id = outbox.id AND coalesce(l.resolved_at, now()) > now() - make_interval(secs => $1))
+            ORDER BY published_at LIMIT $2 FOR UPDATE SKIP LOCKED
+        ), told AS (
+            DELETE FROM push_attempts WHERE event_id IN (SELECT id FROM old)
         )
-        .execute(pool)
-        .await?
-        .rows_affected();
-        pruned += slice;
-        if slice < SLICE.unsigned_abs() {
-            return Ok(pruned);
-        }
-    }
+        DELETE FROM outbox WHERE id IN (SELECT id FROM old)",
+        age.as_secs_f64(),
+        limit,
+    )
+    .execute(pool)
+    .await?;
+    Ok(pruned.rows_affected())
 }
 
 #[cfg(test)]
@@ -165,18 +161,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_old_published_events_are_pruned() {
+    async fn only_old_events_that_nobody_needs_are_pruned() {
         let pool = postgres::fresh_with(&crate::MIGRATOR, include_str!("../fixtures/announced_payments.sql")).await;
         let published = ids(&claim(&pool, 100, MINUTE).await.unwrap());
         mark_published(&pool, &published).await.unwrap();
-        sqlx::query("INSERT INTO push_attempts (event_id, device_id, order_id) SELECT id, gen_random_uuid(), order_id FROM outbox")
-            .execute(&pool)
-            .await
-            .unwrap();
-        assert_eq!(prune(&pool, 60 * MINUTE).await.unwrap(), 0);
-        assert_eq!(prune(&pool, Duration::from_secs(30)).await.unwrap(), 100);
-        assert_eq!(unpublished(&pool).await, 150);
+        for sql in [
+            "INSERT INTO push_attempts (event_id, device_id, order_id) SELECT id, gen_random_uuid(), order_id FROM outbox",
+            "UPDATE outbox SET published_at = now() - interval '2 minutes' WHERE published_at IS NOT NULL",
+        ] {
+            sqlx::query(sql).execute(&pool).await.unwrap();
+        }
+        let keep = |event: usize, sql: &'static str| sqlx::query(sql).bind(published[event].uuid()).execute(&pool);
+        keep(0, "UPDATE outbox SET look_at = now() WHERE id = $1").await.unwrap();
+        let letter =
+            "INSERT INTO dead_letters (id, event_id, source, data, reason) VALUES (gen_random_uuid(), $1, 'x', '', '')";
+        keep(1, letter).await.unwrap();
+        keep(2, letter).await.unwrap();
+        keep(2, "UPDATE dead_letters SET status = 'replayed', resolved_at = now() WHERE event_id = $1").await.unwrap();
+        assert_eq!(prune(&pool, 60 * MINUTE, 1_000).await.unwrap(), 0);
+        assert_eq!(prune(&pool, MINUTE, 60).await.unwrap(), 60);
+        assert_eq!(prune(&pool, MINUTE, 60).await.unwrap(), 37);
         let told: i64 = sqlx::query_scalar("SELECT count(*) FROM push_attempts").fetch_one(&pool).await.unwrap();
-        assert_eq!(told, 150, "with what was sent because of them");
+        assert_eq!(told, 153, "with what was sent because of them");
+
+        let old = "UPDATE dead_letters SET resolved_at = now() - interval '2 minutes' WHERE event_id = $1";
+        keep(2, old).await.unwrap();
+        assert_eq!(prune(&pool, MINUTE, 60).await.unwrap(), 1, "its letter is dealt with");
     }
 }

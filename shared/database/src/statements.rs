@@ -62,6 +62,9 @@ pub async fn compare(
     begun_since: Option<DateTime<Utc>>,
 ) -> sqlx::Result<Statement> {
     let time = day.with_margin();
+    let mut tx = db.begin().await?;
+    // A day of payments is found by their block ranges, which only a bitmap scan can use.
+    sqlx::query!("SELECT set_config('enable_bitmapscan', 'on', true)").fetch_one(&mut *tx).await?;
     let ours = sqlx::query!(
         r#"
         SELECT provider_order_id AS "order_id!", payment_key AS "payment_key!", amount AS "won!", approved_at AS "at!"
@@ -76,8 +79,9 @@ pub async fn compare(
         time.end,
         begun_since
     )
-    .fetch_all(db)
+    .fetch_all(&mut *tx)
     .await?;
+    tx.commit().await?;
     let ours: Vec<Movement> = ours
         .into_iter()
         .map(|it| Movement { order_id: it.order_id, payment_key: it.payment_key, won: it.won, at: it.at })

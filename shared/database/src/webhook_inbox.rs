@@ -269,7 +269,8 @@ pub async fn prune(db: &PgPool, older_than: Duration, limit: i64) -> sqlx::Resul
         "
         DELETE FROM webhook_inbox WHERE id IN (
             SELECT id FROM webhook_inbox
-            WHERE received_at < now() - make_interval(secs => $1) AND status <> 'pending' LIMIT $2)
+            WHERE received_at < now() - make_interval(secs => $1) AND status <> 'pending'
+            ORDER BY received_at LIMIT $2)
         ",
         older_than.as_secs_f64(),
         limit

@@ -33,7 +33,7 @@ async fn pages_of_an_order_are_for_everybody() {
         let overdue = "UPDATE orders SET expires_at = now() - interval '1 hour' WHERE id =";
         let expired = buyer.place_order(&[("poster", 4)]).await.id;
         shop.execute(&format!("{overdue} '{expired}'")).await;
-        database::orders::expire(&shop.db).await.unwrap();
+        database::orders::expire(&shop.db, 500).await.unwrap();
         let too_late = buyer.place_order(&[("poster", 5)]).await.id;
         shop.execute(&format!("{overdue} '{too_late}'")).await;
         let unknown = buyer.place_order(&[("rare", 1)]).await;

@@ -167,14 +167,14 @@ async fn each_program_may_do_its_work_and_no_more() {
 async fn what_is_done_now_and_then_is_granted_too() {
     let (_owner, url) = postgres::fresh_url(&crate::MIGRATOR).await;
     let (db, age) = (as_role(&url, Role::Checkout).await, Duration::from_hours(1));
-    crate::outbox::prune(&db, age).await.unwrap();
+    crate::outbox::prune(&db, age, 1).await.unwrap();
     crate::inbox::prune(&db, age, 1).await.unwrap();
     crate::webhook_inbox::prune(&db, age, 1).await.unwrap();
     crate::customers::prune_sessions(&db, 1).await.unwrap();
     crate::customers::prune_guests(&db, crate::customers::GuestsFrom::default(), 1).await.unwrap();
     crate::payments::disputed(&db, 1).await.unwrap();
-    crate::orders::prune_idempotency_keys(&db).await.unwrap();
-    crate::orders::expire(&db).await.unwrap();
+    crate::orders::prune_idempotency_keys(&db, age, 1).await.unwrap();
+    crate::orders::expire(&db, 500).await.unwrap();
     crate::watchdog::look(&db, age, &[], 1).await.unwrap();
     crate::statements::claim(&db, 0).await.unwrap().unwrap();
 
