@@ -15,6 +15,7 @@ mod dead_letters;
 mod deploy;
 mod faults;
 mod forgotten;
+mod full;
 mod live_stock;
 mod members;
 mod messages;

@@ -145,7 +145,7 @@ const ABOUT: &str = "jumun-checkout-api serves orders, payments and pages, and r
 /// # Errors
 /// When it cannot start.
 pub async fn main() -> anyhow::Result<()> {
-    let Some(settings) = start(ABOUT, Settings::read)? else {
+    let Some((settings, _log)) = start(ABOUT, Settings::read)? else {
         return Ok(());
     };
     let shutdown = serve::shutdown_signal()?;

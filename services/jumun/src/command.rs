@@ -140,7 +140,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let mut env = variables.env();
     let (home, telemetry) = (Home::read(&mut env), Telemetry::read(&mut env));
     env.finish()?;
-    telemetry.init();
+    let _log = telemetry.init();
     match command {
         Command::Up => up::up(variables, &home).await.map(|()| ExitCode::SUCCESS),
         Command::Verify(arguments) => verify::verify(variables, &home, &arguments).await,

@@ -94,7 +94,7 @@ const ABOUT: &str = "jumun-push-worker notifies the buyer's devices, each once."
 /// # Errors
 /// When it cannot start.
 pub async fn main() -> anyhow::Result<()> {
-    let Some(settings) = start(ABOUT, Settings::read)? else { return Ok(()) };
+    let Some((settings, _log)) = start(ABOUT, Settings::read)? else { return Ok(()) };
     let shutdown = serve::shutdown_signal()?;
     let fcm = Arc::new(settings.fcm.client()?);
     let (db, listener) = worker::open(&settings.worker).await?;

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let about = "jumun-sandbox stands in for Toss Payments and FCM, with no money and no phone.";
-    let Some(serving) = start(about, Serving::read)? else { return Ok(()) };
+    let Some((serving, _log)) = start(about, Serving::read)? else { return Ok(()) };
     let shutdown = serve::shutdown_signal()?;
     let bind = serving.bind();
     let listener = TcpListener::bind(bind).await.with_context(|| format!("cannot listen on {bind}"))?;

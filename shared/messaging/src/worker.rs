@@ -70,7 +70,7 @@ pub async fn main<F>(
 where
     F: Future<Output = ()>,
 {
-    let Some(settings) = start(about, |env| WorkerSettings::read(env, worker))? else { return Ok(()) };
+    let Some((settings, _log)) = start(about, |env| WorkerSettings::read(env, worker))? else { return Ok(()) };
     let shutdown = serve::shutdown_signal()?;
     let (db, listener) = open(&settings).await?;
     run(settings, db, listener, shutdown).await;

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use crate::settings::{Env, SettingsError, Variable};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Logging, Telemetry};
 
 /// Why a service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -20,11 +20,11 @@ pub enum StartError {
 }
 
 /// Reads a service's settings from the environment and starts its log. `None`: the user only asked for `--help`,
-/// and has been told what the service is and which variables it reads.
+/// and has been told what the service is and which variables it reads. The log is written until [`Logging`] is dropped.
 ///
 /// # Errors
 /// See [`StartError`].
-pub fn start<S>(about: &str, read: impl FnOnce(&mut Env) -> S) -> Result<Option<S>, StartError> {
+pub fn start<S>(about: &str, read: impl FnOnce(&mut Env) -> S) -> Result<Option<(S, Logging)>, StartError> {
     let mut env = Env::process();
     let telemetry = Telemetry::read(&mut env);
     let settings = read(&mut env);
@@ -37,8 +37,7 @@ pub fn start<S>(about: &str, read: impl FnOnce(&mut Env) -> S) -> Result<Option<
         Some(other) => return Err(StartError::Argument(other.to_owned())),
     }
     env.finish()?;
-    telemetry.init();
-    Ok(Some(settings))
+    Ok(Some((settings, telemetry.init())))
 }
 
 fn help(about: &str, variables: &[Variable]) -> String {

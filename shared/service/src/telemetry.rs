@@ -1,14 +1,24 @@
 //! Logs: one line per event, on standard error.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::panic;
+use std::sync::{Arc, OnceLock, mpsc};
+use std::thread;
+use std::time::Duration;
 
-use tracing::error;
+use tracing::{error, warn};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt, registry};
 
 use crate::settings::{Env, Setting};
+
+/// How many lines may wait to be written: a few megabytes.
+const WAITING_LINES: usize = 16_384;
+
+/// How long the end of a process waits for its last lines to be read.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,11 +79,12 @@ impl Telemetry {
         }
     }
 
-    /// Starts logging for the whole process. A second call changes nothing, so that tests and
-    /// services composed in one process may each call it.
-    pub fn init(&self) {
+    /// Starts logging for the whole process, until the returned [`Logging`] is dropped. A second call changes nothing, so
+    /// that tests may each call it.
+    pub fn init(&self) -> Logging {
         let filter = EnvFilter::new(&self.filter);
-        let lines = fmt::layer().with_writer(io::stderr);
+        let (writer, logging) = queue(io::stderr(), WAITING_LINES);
+        let lines = fmt::layer().with_writer(writer);
         let lines = match self.format {
             LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
             LogFormat::Pretty => lines.with_ansi(io::stderr().is_terminal()).boxed(),
@@ -81,6 +92,76 @@ impl Telemetry {
         if registry().with(filter).with(lines).try_init().is_ok() {
             log_panics();
         }
+        logging
+    }
+}
+
+/// An open log. Dropping it, at the end or in a panic, waits until every line is written, but not for a reader that has
+/// stopped reading.
+#[must_use = "what is logged later is lost"]
+pub struct Logging(Option<WorkerGuard>);
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        let guard = self.0.take();
+        let (written, wait) = mpsc::channel();
+        // On another thread: if nobody reads, the guard prints that to standard output, and may block there.
+        thread::spawn(move || {
+            drop(guard);
+            written.send(()).ok();
+        });
+        wait.recv_timeout(LAST_LINES).ok();
+    }
+}
+
+/// A queue of so many lines before `out`, so that a reader that has stopped reading blocks no one who logs.
+fn queue(out: impl Write + Send + 'static, lines: usize) -> (NonBlocking, Logging) {
+    let dropped = Arc::<OnceLock<ErrorCounter>>::default();
+    let outlet = Outlet { out, dropped: Arc::clone(&dropped), unwritten: 0, seen: 0, told: 0 };
+    let (writer, guard) = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(lines).finish(outlet);
+    dropped.get_or_init(|| writer.error_counter());
+    (writer, Logging(Some(guard)))
+}
+
+/// The far end of the queue, on a thread of its own. It counts the lines that are lost, and logs how many as soon as
+/// lines are written again.
+struct Outlet<W> {
+    out: W,
+    /// Lines that found the queue full.
+    dropped: Arc<OnceLock<ErrorCounter>>,
+    /// Lines that `out` refused, for instance because the disk is full.
+    unwritten: usize,
+    /// Lines lost when the last line was written.
+    seen: usize,
+    /// Lost lines that were logged.
+    told: usize,
+}
+
+impl<W> Outlet<W> {
+    fn lost(&self) -> usize {
+        self.dropped.get().map_or(0, ErrorCounter::dropped_lines) + self.unwritten
+    }
+}
+
+impl<W: Write> Write for Outlet<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let lost = self.lost();
+        let more = lost - self.told;
+        // While lines are still being lost, this one would be too.
+        if more > 0 && lost == self.seen {
+            warn!(lines = more, "Lost {more} lines of the log");
+            self.told = lost;
+        }
+        self.seen = lost;
+        self.out.write(line).inspect_err(|error| {
+            if error.kind() != io::ErrorKind::Interrupted {
+                self.unwritten += 1;
+            }
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 
@@ -95,6 +176,9 @@ fn log_panics() {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     #[test]
@@ -109,7 +193,84 @@ mod tests {
         let mut env = Env::from_pairs([("LOG_FORMAT", "json"), ("LOG_LEVEL", "off")]);
         let telemetry = Telemetry::read(&mut env);
         env.finish().unwrap();
-        telemetry.init();
-        telemetry.init();
+        drop(telemetry.init());
+        drop(telemetry.init());
+    }
+
+    /// A log that nobody reads while somebody holds the lock on its text, and that is refused while `full`.
+    #[derive(Clone, Default)]
+    struct Shelf {
+        text: Arc<Mutex<Vec<u8>>>,
+        full: Arc<AtomicBool>,
+    }
+
+    impl Shelf {
+        fn count(&self, text: &str) -> usize {
+            String::from_utf8(self.text.lock().unwrap().clone()).unwrap().matches(text).count()
+        }
+    }
+
+    impl Write for Shelf {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            if self.full.load(Ordering::SeqCst) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.text.lock().unwrap().write(line)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_nobody_reads_are_dropped_and_counted() {
+        let shelf = Shelf::default();
+        let unread = shelf.text.lock().unwrap();
+        let (mut writer, log) = queue(shelf.clone(), 2);
+        for _ in 0..10 {
+            writer.write_all(b"line").unwrap(); // and does not wait
+        }
+        let lost = writer.error_counter().dropped_lines();
+        assert!((7..=8).contains(&lost), "two wait, and one may be on its way out: {lost}");
+        drop(unread);
+        drop(log);
+        assert_eq!(shelf.count("line"), 10 - lost);
+    }
+
+    #[test]
+    fn how_many_lines_were_lost_is_logged_once_lines_are_written_again() {
+        let (shelf, warnings) = (Shelf::default(), Shelf::default());
+        let mut outlet = Outlet { out: shelf.clone(), dropped: Arc::default(), unwritten: 0, seen: 0, told: 0 };
+        let log = warnings.clone();
+        tracing::subscriber::with_default(fmt().with_writer(move || log.clone()).finish(), || {
+            shelf.full.store(true, Ordering::SeqCst);
+            for _ in 0..3 {
+                outlet.write_all(b"line").unwrap_err();
+            }
+            assert_eq!(warnings.count("Lost"), 0, "a warning would be lost too");
+            shelf.full.store(false, Ordering::SeqCst);
+            for _ in 0..3 {
+                outlet.write_all(b"line").unwrap();
+            }
+        });
+        assert_eq!((shelf.count("line"), warnings.count("Lost 3 lines"), warnings.count("Lost")), (3, 1, 1));
+    }
+
+    #[test]
+    fn a_panic_leaves_no_line_unwritten() {
+        const LINES: usize = 10_000;
+        let shelf = Shelf::default();
+        let (mut writer, log) = queue(shelf.clone(), LINES);
+        thread::spawn(move || {
+            let _log = log;
+            for _ in 0..LINES {
+                writer.write_all(b"line").unwrap();
+            }
+            panic!("a bug");
+        })
+        .join()
+        .unwrap_err();
+        assert_eq!(shelf.count("line"), LINES);
     }
 }
