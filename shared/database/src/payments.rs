@@ -248,3 +248,6 @@ pub async fn disputed(db: &PgPool, limit: i64) -> sqlx::Result<Vec<PaymentId>> {
     );
     Ok(ids.fetch_all(db).await?.into_iter().map(PaymentId::from).collect())
 }
+
+#[cfg(test)]
+mod tests;
