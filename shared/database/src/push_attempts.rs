@@ -54,7 +54,7 @@ pub struct Lease {
 }
 
 /// Takes up to `limit` attempts that are due, for no longer than `lease`. Attempts whose device is gone, or belongs
-/// to another customer by now, end here.
+/// to another customer by now, end here; so do those whose news is no longer so.
 pub async fn lease(db: &PgPool, limit: i64, lease: Duration) -> sqlx::Result<Vec<Leased>> {
     let rows = sqlx::query_as!(
         LeasedRow,
@@ -65,7 +65,12 @@ pub async fn lease(db: &PgPool, limit: i64, lease: Duration) -> sqlx::Result<Vec
             ORDER BY due_at LIMIT $1
             FOR UPDATE SKIP LOCKED
         ), ready AS MATERIALIZED (
-            SELECT d.event_id, d.device_id, e.type, e.data, o.name, o.amount, t.kind, t.token, t.locale
+            SELECT d.event_id, d.device_id, e.type, e.data, o.name, o.amount, t.kind, t.token, t.locale, CASE
+                    WHEN t.token IS NULL THEN 'the buyer no longer has this device'
+                    -- On the phone the notices of an order replace each other: one that came late would be the last word.
+                    WHEN e.type = 'checkout-failed' AND o.paid_at IS NOT NULL THEN 'the order is paid by now'
+                    WHEN e.type = 'checkout-success' AND o.paid_at IS NULL THEN 'the order is no longer paid'
+                END AS over
             FROM due d
             LEFT JOIN outbox e ON e.id = d.event_id
             LEFT JOIN orders o ON o.id = e.order_id
@@ -73,19 +78,19 @@ pub async fn lease(db: &PgPool, limit: i64, lease: Duration) -> sqlx::Result<Vec
             LEFT JOIN messaging_tokens t ON t.id = d.device_id AND t.customer_id = o.customer_id
         ), leased AS (
             UPDATE push_attempts a SET
-                attempts = a.attempts + (r.token IS NOT NULL)::int,
-                unknowns = a.unknowns + (r.token IS NOT NULL)::int,
-                status = CASE WHEN r.token IS NULL THEN 'gone' ELSE 'pending' END,
-                due_at = CASE WHEN r.token IS NOT NULL THEN now() + make_interval(secs => $2) END,
-                last_error = CASE WHEN r.token IS NULL THEN 'the buyer no longer has this device' ELSE a.last_error END
+                attempts = a.attempts + (r.over IS NULL)::int,
+                unknowns = a.unknowns + (r.over IS NULL)::int,
+                status = CASE WHEN r.over IS NULL THEN 'pending' ELSE 'gone' END,
+                due_at = CASE WHEN r.over IS NULL THEN now() + make_interval(secs => $2) END,
+                last_error = coalesce(r.over, a.last_error)
             FROM ready r
             WHERE a.event_id = r.event_id AND a.device_id = r.device_id
             RETURNING a.event_id, a.device_id, a.order_id, a.attempts, a.due_at, extract(epoch FROM now() - a.at)::float8 AS age,
-                r.type, r.data, r.name, r.amount, r.kind, r.token, r.locale
+                r.type, r.data, r.name, r.amount, r.kind, r.token, r.locale, r.over
         )
         SELECT event_id, device_id, order_id, attempts, now() AS "leased_at!", due_at AS "until!", age AS "age!", type AS "event_type!",
             data AS "data!", name AS "name!", amount AS "amount!", kind AS "kind!", token AS "token!", locale AS "locale!: Locale"
-        FROM leased WHERE token IS NOT NULL
+        FROM leased WHERE over IS NULL
         "#,
         limit,
         lease.as_secs_f64()

@@ -73,7 +73,7 @@ impl Row {
 /// Plans one attempt per device of the buyer, once per notice. Safe to repeat.
 ///
 /// As many attempts as there is `room` for are born leased, for no longer than `lease`: whoever is about to send them need
-/// not look for them. The others are due at once.
+/// not look for them. The others are due at once, and those whose news is no longer so end when they are looked for.
 pub async fn plan(db: impl PgExecutor<'_>, notices: &[Notice], room: usize, lease: Duration) -> sqlx::Result<Planned> {
     let consumers: Vec<String> = notices.iter().map(|notice| notice.consumer.to_owned()).collect();
     let events: Vec<Uuid> = notices.iter().map(|notice| notice.event.uuid()).collect();
@@ -89,7 +89,8 @@ pub async fn plan(db: impl PgExecutor<'_>, notices: &[Notice], room: usize, leas
             -- The message is only a hint: what counts is what we announced ourselves. Money that came and has gone
             -- back since did come.
             SELECT a.consumer, e.id AS event_id, e.type, e.data, o.id AS order_id, o.customer_id, o.name, o.amount,
-                e.type <> 'checkout-success' OR o.paid_at IS NOT NULL AS earned
+                e.type <> 'checkout-success' OR o.paid_at IS NOT NULL AS earned,
+                e.type = 'checkout-failed' AND o.paid_at IS NOT NULL AS outdated
             FROM asked a
             JOIN outbox e ON e.id = a.id AND e.type = a.type
             JOIN orders o ON o.id = e.order_id
@@ -101,7 +102,7 @@ pub async fn plan(db: impl PgExecutor<'_>, notices: &[Notice], room: usize, leas
             ON CONFLICT DO NOTHING
             RETURNING consumer, event_id
         ), device AS MATERIALIZED (
-            SELECT n.event_id, n.order_id, t.id, t.kind, t.token, t.locale, (row_number() OVER () <= $4)::int AS leased
+            SELECT n.event_id, n.order_id, t.id, t.kind, t.token, t.locale, (row_number() OVER () <= $4 AND NOT n.outdated)::int AS leased
             FROM claimed JOIN news n USING (consumer, event_id) JOIN messaging_tokens t ON t.customer_id = n.customer_id
         ), planned AS (
             INSERT INTO push_attempts (event_id, device_id, order_id, attempts, unknowns, due_at)

@@ -98,6 +98,48 @@ async fn twins_plan_once() {
     assert_eq!(count(&db, "SELECT count(*) FROM push_attempts").await, 6);
 }
 
+/// On the phone the notices of an order replace each other.
+#[tokio::test]
+async fn a_decline_does_not_have_the_last_word_about_a_paid_order() {
+    let db = postgres::fresh_with(&crate::MIGRATOR, include_str!("../../fixtures/shop.sql")).await;
+    let buyer = customer(&db).await;
+    let phone = device(&db, buyer, "phone").await;
+    let declined: Uuid = sqlx::query_scalar("SELECT shop_declined_order($1, shop_product(5), '한도초과')")
+        .bind(buyer.uuid())
+        .fetch_one(&db)
+        .await
+        .unwrap();
+    let event_type = EventType::CheckoutFailed;
+    let notices = [Notice { event: declined.into(), event_type, consumer: "checkout-failed-push" }];
+
+    // The push service does not answer at first; by the next try the buyer has paid with another card.
+    assert_eq!(plan(&db, &notices, 1, Duration::ZERO).await.unwrap().leased.len(), 1);
+    execute(
+        &db,
+        "UPDATE orders SET status = 'paid', paid_at = now(), payment_key = (SELECT payment_key FROM payments)",
+    )
+    .await;
+    assert!(lease(&db, 10, MINUTE).await.unwrap().is_empty());
+    assert_eq!(status(&row(&db, phone).await), ("gone", 1, 1));
+    assert_eq!(count(&db, "SELECT count(*) FROM push_attempts WHERE last_error = 'the order is paid by now'").await, 1);
+
+    // Planned as late as that, it is not even tried.
+    for table in ["DELETE FROM push_attempts", "DELETE FROM inbox"] {
+        execute(&db, table).await;
+    }
+    assert!(plan(&db, &notices, 1, MINUTE).await.unwrap().leased.is_empty());
+    assert!(lease(&db, 10, MINUTE).await.unwrap().is_empty());
+    assert_eq!(status(&row(&db, phone).await), ("gone", 0, 0));
+
+    // Nor is an order called paid whose deposit was taken back before that could be told.
+    execute(&db, "DELETE FROM push_attempts").await;
+    let notice = paid(&db, buyer).await;
+    assert_eq!(plan_one(&db, &notice).await, Outcome::Done);
+    execute(&db, "UPDATE orders SET status = 'pending', paid_at = NULL, payment_key = NULL").await;
+    assert!(lease(&db, 10, MINUTE).await.unwrap().is_empty());
+    assert_eq!(status(&row(&db, phone).await), ("gone", 0, 0));
+}
+
 #[tokio::test]
 async fn as_many_as_there_is_room_for_are_born_leased() {
     let db = postgres::fresh_with(&crate::MIGRATOR, include_str!("../../fixtures/shop.sql")).await;
