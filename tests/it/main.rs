@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod abuse;
+mod api_document;
 mod audit;
 mod browsers;
 mod canaries;
