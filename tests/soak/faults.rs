@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::report::say;
 use crate::roles::ROLES;
@@ -69,13 +70,23 @@ pub(crate) struct Schedule {
     rng: StdRng,
     counts: Arc<Counts>,
     under_way: TaskTracker,
+    /// The events whose dead letters were acknowledged.
+    letters: Arc<Mutex<Vec<Uuid>>>,
     errors: Arc<Mutex<Vec<String>>>,
 }
 
 impl Schedule {
     pub(crate) fn new(shop: Arc<Shop>, pause: u64, seed: u64, counts: Arc<Counts>) -> Self {
         let rng = StdRng::seed_from_u64(seed);
-        Self { shop, pause, rng, counts, under_way: TaskTracker::new(), errors: Arc::default() }
+        Self {
+            shop,
+            pause,
+            rng,
+            counts,
+            under_way: TaskTracker::new(),
+            letters: Arc::default(),
+            errors: Arc::default(),
+        }
     }
 
     /// Breaks something every now and then, until it is told to stop; then waits until everything that it broke is whole.
@@ -90,8 +101,11 @@ impl Schedule {
         self.shop.sandbox.clear_faults();
         self.shop.sandbox.release_hanging_calls();
         self.shop.sandbox.release_webhooks(false);
-        if let Err(error) = self.shop.roles.make_peace().await {
-            self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{error:#}"));
+        let letters = std::mem::take(&mut *self.letters.lock().unwrap_or_else(PoisonError::into_inner));
+        for healed in [self.shop.roles.make_peace().await, self.shop.decide(&letters).await] {
+            if let Err(error) = healed {
+                self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{error:#}"));
+            }
         }
         // The next try of some is minutes away.
         for webhook in self.shop.sandbox.webhooks(None).iter().filter(|it| !it.answers.contains(&200)) {
@@ -104,9 +118,18 @@ impl Schedule {
         let shop = Arc::clone(&self.shop);
         let role = self.rng.random_range(0..ROLES.len());
         match self.rng.random_range(0..100) {
-            0..40 => {
+            0..37 => {
                 let pause = self.millis(0..300);
                 self.begin(async move { shop.roles.kill(role, pause).await });
+            }
+            37..40 => {
+                self.counts.add("rounds of dead letters");
+                let letters = Arc::clone(&self.letters);
+                self.begin(async move {
+                    let events = shop.forward_dead_letters().await?;
+                    letters.lock().unwrap_or_else(PoisonError::into_inner).extend(events);
+                    Ok(())
+                });
             }
             40..48 => {
                 let time = self.millis(1_000..20_000);

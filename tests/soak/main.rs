@@ -3,6 +3,7 @@
 
 mod buyers;
 mod faults;
+mod letters;
 mod postgres;
 mod proxy;
 mod report;

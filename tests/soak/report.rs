@@ -58,6 +58,7 @@ impl Report {
             "told: {} paid, {} payments refused, {} refunds done; {} deposits taken back by the bank; {} won taken, {} given back",
             told.paid, told.refused, told.refunded, told.reversed, money.approved, money.canceled
         ));
+        say(&format!("points that nobody died at: {}", shop.roles.points_left().join(", ")));
         let [p50, p99, longest] = times_to_final(&shop.db).await?;
         say(&format!(
             "orders with an answer that never came or left it open, all decided: {}; from click to decision by card: p50 {p50:.2} s, p99 {p99:.2} s, longest {longest:.2} s",
@@ -82,7 +83,7 @@ pub(crate) fn kills(shop: &Shop, counts: &Counts) -> String {
         "{} kills: {services} of services, of these {} at {} of the {} named points; {databases} of PostgreSQL",
         services + databases,
         read(&roles.kills_at_points),
-        shop.roles.points_died_at(),
+        crash::POINTS.len() - shop.roles.points_left().len(),
         crash::POINTS.len(),
     )
 }

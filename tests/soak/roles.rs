@@ -100,9 +100,10 @@ impl Roles {
         &self.counts
     }
 
-    /// How many named points somebody has died at.
-    pub(crate) fn points_died_at(&self) -> usize {
-        self.died_at.lock().unwrap_or_else(PoisonError::into_inner).len()
+    /// The named points that nobody has died at.
+    pub(crate) fn points_left(&self) -> Vec<&'static str> {
+        let died_at = self.died_at.lock().unwrap_or_else(PoisonError::into_inner);
+        crash::POINTS.iter().copied().filter(|point| !died_at.contains(point)).collect()
     }
 
     /// SIGKILL, and a successor after `pause`. Nothing if it is being dealt with already.
@@ -197,7 +198,9 @@ impl Roles {
             let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
             let points: Vec<_> = crash::POINTS.iter().filter(|point| leads_to(slot.role, point)).collect();
             let point = if self.peace.is_cancelled() { None } else { points.choose(&mut rng) };
-            point.filter(|_| rng.random_bool(0.5)).map(|point| (**point, rng.random_range(1..=30)))
+            // Few letters come in the life of a process.
+            let hits = if slot.role == Role::Worker(Worker::DeadLetter) { 3 } else { 30 };
+            point.filter(|_| rng.random_bool(0.5)).map(|point| (**point, rng.random_range(1..=hits)))
         };
         let crash = plan.map(|(point, hit)| format!("{point}@{hit}:kill"));
         let process = ServiceProcess::spawn(&self.program, &self.addresses, slot.role, &slot.url, crash.as_deref())?;
