@@ -5,7 +5,7 @@ use chrono::{TimeDelta, Utc};
 use domain::Day;
 use harness::{OpenShop, jumun};
 use sandbox::Endpoint;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const SERVICE: &str = env!("CARGO_BIN_EXE_service-process");
 
@@ -117,4 +117,37 @@ async fn statement_compares_a_day_with_the_providers_list() {
     shop.operator().cancel_at_console(&payment.payment_key, 4_000).await;
     let (code, said) = run(&shop, &["statement", "--date", &today]).await;
     assert!(code == Some(1) && said.contains(&order.id) && said.contains("-4,000"), "{said}");
+}
+
+#[tokio::test]
+async fn products_are_put_on_sale_counted_and_hidden() {
+    let shop = OpenShop::open().await;
+    let add =
+        ["products", "add", "--name", "백자 접시", "--name-en", "Porcelain plate", "--price", "27000", "--stock", "3"];
+    let (code, id) = run(&shop, &add).await;
+    assert_eq!(code, Some(0), "{id}");
+    let id = id.trim();
+    let page = format!("/api/products/{id}");
+    let buyer = shop.visitor().await;
+    let product: Value = buyer.get(&page).await.json().await.unwrap();
+    assert_eq!((&product["price"], &product["available"]), (&json!(27_000), &json!(3)));
+
+    let (code, said) = run(&shop, &["products", "receive", id, "2"]).await;
+    assert!(code == Some(0) && said.contains("5 on hand, 0 of them promised"), "{said}");
+    let (code, said) = run(&shop, &["products", "adjust", id, "-6"]).await;
+    assert!(code == Some(2) && said.contains("nothing was changed: 5 are on hand"), "{said}");
+    assert_eq!(run(&shop, &["products", "adjust", id, "-1"]).await.0, Some(0));
+    assert_eq!(run(&shop, &["products", "change", id, "--price", "29000", "--max-per-order", "2"]).await.0, Some(0));
+    let product: Value = buyer.get(&page).await.json().await.unwrap();
+    assert_eq!((&product["price"], &product["available"]), (&json!(29_000), &json!(4)));
+    let (code, said) = run(&shop, &["products", "list"]).await;
+    assert!(code == Some(0) && said.contains("백자 접시") && said.contains("₩29,000"), "{said}");
+
+    assert_eq!(run(&shop, &["products", "change", id, "--on-sale", "false"]).await.0, Some(0));
+    assert_eq!(buyer.get(&page).await.status(), 404);
+    let nobody = uuid::Uuid::nil().to_string();
+    let (code, said) = run(&shop, &["products", "receive", &nobody, "1"]).await;
+    assert!(code == Some(2) && said.contains("there is no product"), "{said}");
+    assert_eq!(run(&shop, &["products", "change", id]).await.0, Some(2), "nothing to change");
+    shop.verify().await;
 }

@@ -11,7 +11,7 @@ use service::{Env, Setting};
 
 use crate::home::Home;
 use crate::variables::Variables;
-use crate::{attention, dead_letters, migrate, order, output, ready, refund, seed, statement, up, verify};
+use crate::{attention, dead_letters, migrate, order, output, products, ready, refund, seed, statement, up, verify};
 
 /// 주문 · A checkout backend for Korean shops.
 #[derive(Debug, Parser)]
@@ -43,6 +43,11 @@ enum Command {
     /// Dead letters, the messages that no consumer could process: lists, shows, replays or discards them.
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// What the shop sells: lists, adds and changes products, and counts their stock.
+    ///
+    /// Works on the database of `DATABASE_URL`, else on that of `jumun up` in the same folder, as whoever owns the schema.
+    #[command(subcommand)]
+    Products(products::Command),
     /// Asks a service whether it can do its work; exits 1 if not. For health checks.
     Ready {
         /// Such as <http://127.0.0.1:8080/readyz>
@@ -119,7 +124,9 @@ fn time(text: &str) -> Result<DateTime<Utc>, String> {
 /// Does what the command line says.
 pub async fn main() -> ExitCode {
     let (mut command, environment) = (Cli::command(), environment());
-    for name in ["up", "verify", "statement", "attention", "order", "dead-letters", "refund", "migrate", "seed"] {
+    for name in
+        ["up", "verify", "statement", "attention", "order", "dead-letters", "products", "refund", "migrate", "seed"]
+    {
         command = command.mut_subcommand(name, |it| it.after_long_help(environment.clone()));
     }
     let cli = match Cli::from_arg_matches(&command.get_matches()) {
@@ -148,6 +155,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Attention(arguments) => attention::attention(&variables, &home, &arguments).await,
         Command::Order(arguments) => order::order(&variables, &home, &arguments).await,
         Command::DeadLetters(command) => dead_letters::run(&variables, &home, command).await,
+        Command::Products(command) => products::run(&variables, &home, command).await,
         Command::Ready { url } => Ok(ready::ready(&url).await),
         Command::Refund(arguments) => refund::refund(variables, &home, arguments).await,
         Command::Migrate => migrate::migrate(&variables, &home).await.map(|()| ExitCode::SUCCESS),

@@ -8,6 +8,7 @@ mod listen;
 mod migrate;
 mod order;
 mod output;
+mod products;
 mod provider;
 mod ready;
 mod refund;

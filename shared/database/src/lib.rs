@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 pub mod attention;
 mod batch;
+pub mod catalogue;
 pub mod claim;
 pub mod customers;
 pub mod dead_letters;
