@@ -2,7 +2,7 @@
 
 use harness::{Buyer, OpenShop, Placed};
 use reqwest::StatusCode;
-use reqwest::header::{COOKIE, LOCATION, REFRESH};
+use reqwest::header::{COOKIE, LOCATION, REFRESH, SET_COOKIE};
 use sandbox::IdTokenLie;
 
 const KIM: &str = "jumun-kim";
@@ -160,7 +160,7 @@ async fn who_signs_out_is_a_guest_and_hears_no_more_on_that_device() {
 
     let guest = shop.visitor().await;
     let theirs = guest.place_order(&[("mug", 1)]).await;
-    guest.sign_out("").await;
+    assert!(!guest.sign_out("").await.headers().contains_key(SET_COOKIE), "the cookie stays");
     assert_eq!(
         shop.count(&format!(
             "SELECT count(*) FROM sessions s JOIN orders o USING (customer_id) WHERE o.id = '{}'",

@@ -156,10 +156,10 @@ pub async fn keep(db: &PgPool, session: &TokenHash) -> sqlx::Result<()> {
     .map(drop)
 }
 
-/// Ends a member's session, and the notifications to the device that it was on. `false`: there is no such session, or
-/// it is a guest's, whose orders would be lost with it.
+/// Ends a member's session, and the notifications to the device that it was on. `false`: it is a guest's, whose orders
+/// would be lost with it. A session that there is not has ended.
 pub async fn sign_out(db: &PgPool, session: &TokenHash, device: Option<&DeviceToken>) -> sqlx::Result<bool> {
-    let ended = sqlx::query_scalar!(
+    sqlx::query_scalar!(
         r#"
         WITH ended AS (
             DELETE FROM sessions WHERE token_hash = $1 AND member RETURNING customer_id
@@ -167,15 +167,14 @@ pub async fn sign_out(db: &PgPool, session: &TokenHash, device: Option<&DeviceTo
             DELETE FROM messaging_tokens t USING ended e
             WHERE t.customer_id = e.customer_id AND t.kind = $2 AND t.token = $3
         )
-        SELECT customer_id FROM ended
+        SELECT NOT EXISTS (SELECT FROM sessions WHERE token_hash = $1 AND NOT member AND expires_at > now()) AS "ended!"
         "#,
         session.as_slice(),
         device.map(|device| device.kind.name()),
         device.map(|device| device.token.expose_secret())
     )
-    .fetch_optional(db)
-    .await?;
-    Ok(ended.is_some())
+    .fetch_one(db)
+    .await
 }
 
 #[cfg(test)]

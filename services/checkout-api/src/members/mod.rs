@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use database::customers::TokenHash;
 use database::members;
-use domain::{DeviceToken, TokenKind};
+use domain::TokenKind;
 use http::HeaderMap;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
@@ -25,6 +25,7 @@ pub use settings::ProviderSettings;
 
 use crate::app::{App, database_trouble};
 use crate::pages::{Frame, sign_in_problem, signed_out};
+use crate::routes::parse_device;
 use crate::session::{Guest, NewCookie, Visitor, hash, session};
 use crate::web_push::WebPush;
 use local_path::local_path;
@@ -138,22 +139,27 @@ struct SignOutForm {
     device: String,
 }
 
-/// Ends the session here, and then at the provider. Nobody's session is nobody's loss: the answer is the same.
+/// Ends the session here, and then at the provider. A guest's goes on, with its cookie: a page that was opened as a member
+/// may be older than it.
 async fn sign_out(
     State(app): State<App>,
     mut frame: Frame,
     headers: HeaderMap,
     ApiForm(form): ApiForm<SignOutForm>,
 ) -> Result<Response, Problem> {
-    let device = (!form.device.is_empty()).then(|| DeviceToken { kind: form.kind, token: form.device.into() });
-    if let Some(session) = session(&headers, &app.shop.public_url) {
-        let ended = members::sign_out(&app.db, &session, device.as_ref()).await;
-        ended.map_err(|error| database_trouble(&error))?;
-    }
+    let device = if form.device.is_empty() { None } else { Some(parse_device(form.kind, form.device)?) };
+    let ended = match session(&headers, &app.shop.public_url) {
+        Some(session) => {
+            let ended = members::sign_out(&app.db, &session, device.as_ref()).await;
+            ended.map_err(|error| database_trouble(&error))?
+        }
+        None => true,
+    };
     let farewell = match &app.provider {
         Some(provider) => provider.farewell(&app.shop.public_url).await,
         None => None,
     };
     frame.account = Account::Guest;
-    Ok((NewCookie::taken_away(&app.shop.public_url), signed_out(&frame, farewell)).into_response())
+    let cookie = ended.then(|| NewCookie::taken_away(&app.shop.public_url));
+    Ok((cookie, signed_out(&frame, farewell)).into_response())
 }

@@ -34,7 +34,7 @@ struct RemoveBody {
 }
 
 /// FCM's tokens are visible ASCII; 4096 is the column's limit.
-fn parse_device(kind: TokenKind, token: String) -> Result<DeviceToken, Problem> {
+pub(crate) fn parse_device(kind: TokenKind, token: String) -> Result<DeviceToken, Problem> {
     if (1..=4096).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic()) {
         return Ok(DeviceToken { kind, token: token.into() });
     }

@@ -10,6 +10,8 @@ mod refunds;
 mod stock;
 mod webhooks;
 
+pub(crate) use messaging_tokens::parse_device;
+
 use axum::Router;
 
 pub(crate) use payments::payment_type;
