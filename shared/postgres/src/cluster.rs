@@ -12,7 +12,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::process::Pid;
-use tokio::time::{Instant, sleep};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::account::Account;
 use crate::postmaster::Postmaster;
@@ -21,6 +22,8 @@ use crate::programs;
 /// Recovery after a crash included.
 const START_DEADLINE: Duration = Duration::from_mins(1);
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
+/// As long as whoever only drops it is held up; a server that takes longer is waited for by whoever starts the next one.
+const DROP_DEADLINE: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(10);
 
 /// What the server said since its last start.
@@ -80,14 +83,17 @@ pub enum StartError {
 pub struct Cluster {
     postmaster: Postmaster,
     data: PathBuf,
-    /// `None` for a server that was taken over: it is not our child.
+    log: PathBuf,
+    /// Taken by whoever asks how it ended.
     keeper: Option<Keeper>,
+    /// Closed when it has ended.
+    ended: watch::Receiver<()>,
     _lock: File,
 }
 
 impl Cluster {
     /// Starts the server of a data directory, which is made first if need be. A server that outlived
-    /// its parent is taken over as it is.
+    /// its parent, or is about to follow it, is stopped first.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -100,19 +106,27 @@ impl Cluster {
         fs::create_dir_all(&home)?;
         let lock = lock(&home)?;
         let data = home.join("data");
-        let cluster = if let Some(postmaster) = leftover(&data)? {
-            Self { postmaster, data, keeper: None, _lock: lock }
-        } else {
-            let programs = programs::folder().ok_or(StartError::NotInstalled)?;
-            let server = Server { programs, home: &home, data: &data, account };
-            if !data.exists() {
-                server.create().await?;
-            }
-            let port = settings.port.map_or_else(free_port, Ok)?;
-            let (pid, keeper) = keep(server.postgres(port, settings.durable)?)?;
-            Self { postmaster: Postmaster { pid, port }, data, keeper: Some(keeper), _lock: lock }
-        };
-        cluster.ready(&home.join(LOG)).await
+        end_leftover(&data).await?;
+        let programs = programs::folder().ok_or(StartError::NotInstalled)?;
+        let server = Server { programs, home: &home, data: &data, account };
+        if !data.exists() {
+            server.create().await?;
+        }
+        let port = settings.port.map_or_else(free_port, Ok)?;
+        let (pid, keeper, ended) = keep(server.postgres(port, settings.durable)?)?;
+        let postmaster = Postmaster { pid, port };
+        Self { postmaster, data, log: home.join(LOG), keeper: Some(keeper), ended, _lock: lock }.ready().await
+    }
+
+    /// What it said since it was started.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Waits until it has ended, whoever ended it.
+    pub async fn ended(&self) {
+        let mut ended = self.ended.clone();
+        while ended.changed().await.is_ok() {}
     }
 
     /// The port on 127.0.0.1.
@@ -130,26 +144,19 @@ impl Cluster {
     /// # Errors
     /// When it still runs after 20 seconds.
     pub async fn stop(self) -> io::Result<()> {
-        let deadline = Instant::now() + STOP_DEADLINE;
-        self.interrupt()?;
-        while self.runs() {
-            if Instant::now() > deadline {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "PostgreSQL did not stop"));
-            }
-            sleep(POLL).await;
-        }
-        Ok(())
+        self.interrupt();
+        timeout(STOP_DEADLINE, self.ended()).await.map_err(|_| did_not_stop())
     }
 
-    async fn ready(mut self, log: &Path) -> Result<Self, StartError> {
+    async fn ready(mut self) -> Result<Self, StartError> {
         let deadline = Instant::now() + START_DEADLINE;
         while !self.postmaster.is_ready(&self.data) {
             if let Some(keeper) = self.keeper.take_if(|keeper| keeper.is_finished()) {
                 let status = keeper.join().map_err(|_| io::Error::other("the thread of postgres panicked"))??;
-                return Err(StartError::Failed { program: "postgres", status, output: last_lines(log) });
+                return Err(StartError::Failed { program: "postgres", status, output: last_lines(&self.log) });
             }
             if Instant::now() > deadline {
-                return Err(StartError::NotReady { log: log.to_owned() });
+                return Err(StartError::NotReady { log: self.log.clone() });
             }
             sleep(POLL).await;
         }
@@ -157,19 +164,30 @@ impl Cluster {
     }
 
     fn runs(&self) -> bool {
-        self.keeper.as_ref().map_or_else(|| self.postmaster.runs(&self.data), |keeper| !keeper.is_finished())
+        self.keeper.as_ref().is_some_and(|keeper| !keeper.is_finished())
     }
 
-    fn interrupt(&self) -> io::Result<()> {
-        if self.runs() { self.postmaster.interrupt() } else { Ok(()) }
+    fn interrupt(&self) {
+        if self.runs() {
+            // It may end between the look and the signal; then there is nothing left to stop.
+            self.postmaster.interrupt().ok();
+        }
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // It may end between the look and the signal; then there is nothing left to stop.
-        self.interrupt().ok();
+        self.interrupt();
+        // Whoever gave up, for whatever reason, leaves no dying server behind for the next start to stumble over.
+        let deadline = Instant::now() + DROP_DEADLINE;
+        while self.runs() && Instant::now() < deadline {
+            thread::sleep(POLL);
+        }
     }
+}
+
+fn did_not_stop() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "PostgreSQL did not stop")
 }
 
 /// Held as long as the file is open, and given back by the kernel whatever happens to us.
@@ -182,18 +200,30 @@ fn lock(home: &Path) -> Result<File, StartError> {
     }
 }
 
-/// A server that is still running although its parent is gone. The file that one left behind when it
-/// was killed is removed: the server itself would believe it if the process id is somebody else's by now.
-fn leftover(data: &Path) -> io::Result<Option<Postmaster>> {
-    let Some(found) = Postmaster::read(data) else { return Ok(None) };
+/// Stops a server that is still running although its parent is gone: it may be about to follow, so that nobody can rely
+/// on it. The file that one left behind when it was killed is removed: the server itself would believe it if the process
+/// id is somebody else's by now.
+async fn end_leftover(data: &Path) -> io::Result<()> {
+    let Some(found) = Postmaster::read(data) else { return Ok(()) };
+    let deadline = Instant::now() + STOP_DEADLINE;
     if found.runs(data) {
-        return Ok(Some(found));
+        // It may end between the look and the signal.
+        found.interrupt().ok();
+    }
+    while found.runs(data) {
+        if Instant::now() > deadline {
+            return Err(did_not_stop());
+        }
+        sleep(POLL).await;
     }
     // Without /proc nothing was learnt about the process; the server then judges by itself.
     if Path::new("/proc/self").exists() {
-        fs::remove_file(data.join("postmaster.pid"))?;
+        match fs::remove_file(data.join("postmaster.pid")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
     }
-    Ok(None)
+    Ok(())
 }
 
 fn free_port() -> io::Result<u16> {
@@ -221,7 +251,7 @@ impl Server<'_> {
         let mut initdb = self.command(self.programs.join("initdb"));
         // Nobody but this machine reaches 127.0.0.1, which is all that the server listens on.
         initdb.args(["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-D"]).arg(&draft);
-        let output = tokio::process::Command::from(initdb).output().await?;
+        let output = tokio::process::Command::from(initdb).kill_on_drop(true).output().await?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             return Err(StartError::Failed { program: "initdb", status: output.status, output: said });
@@ -275,16 +305,18 @@ impl Server<'_> {
 /// started it, not the process.
 type Keeper = JoinHandle<io::Result<ExitStatus>>;
 
-fn keep(mut command: Command) -> io::Result<(Pid, Keeper)> {
+fn keep(mut command: Command) -> io::Result<(Pid, Keeper, watch::Receiver<()>)> {
     let (started, starts) = mpsc::channel();
+    let (running, ended) = watch::channel(());
     let keeper = thread::Builder::new().name("postgres".into()).spawn(move || {
+        let _running = running;
         let mut child = command.spawn()?;
         // Whoever asked waits for it in the next statement.
         started.send(Pid::from_child(&child)).ok();
         child.wait()
     })?;
     match starts.recv() {
-        Ok(pid) => Ok((pid, keeper)),
+        Ok(pid) => Ok((pid, keeper, ended)),
         Err(_) => Err(match keeper.join() {
             Ok(Err(error)) => error,
             Ok(Ok(_)) | Err(_) => io::Error::other("postgres was not started"),

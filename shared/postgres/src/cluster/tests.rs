@@ -57,7 +57,18 @@ async fn dropping_it_stops_it() {
     let postmaster = cluster.postmaster;
     let data = cluster.data.clone();
     drop(cluster);
-    eventually("it still runs", || !postmaster.runs(&data)).await;
+    assert!(!postmaster.runs(&data), "it still runs");
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_is_missed() {
+    let home = home();
+    let cluster = Cluster::start(throw_away(home.path())).await.unwrap();
+    assert!(timeout(POLL, cluster.ended()).await.is_err(), "it runs");
+    rustix::process::kill_process(cluster.postmaster.pid, rustix::process::Signal::KILL).unwrap();
+    timeout(Duration::from_secs(30), cluster.ended()).await.unwrap();
+    assert!(cluster.log().is_file());
+    cluster.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -109,18 +120,24 @@ async fn the_file_of_a_dead_server_is_not_believed() {
 }
 
 #[tokio::test]
-async fn a_server_without_a_parent_is_taken_over() {
+async fn a_server_without_a_parent_is_replaced_even_while_it_is_ending() {
     let home = home();
     Cluster::start(throw_away(home.path())).await.unwrap().stop().await.unwrap();
     let data = home.path().join("data");
     let (programs, account) = (programs::folder().unwrap(), Account::of_server().unwrap());
     let server = Server { programs, home: home.path(), data: &data, account };
     // Started without the lock: as if whoever held it had been killed on a machine without setpriv.
-    let (orphan, _keeper) = keep(server.postgres(free_port().unwrap(), false).unwrap()).unwrap();
-    eventually("it never started", || Postmaster::read(&data).is_some()).await;
-    let heir = Cluster::start(throw_away(home.path())).await.unwrap();
-    assert_eq!(heir.postmaster.pid, orphan);
-    connect(&heir).await;
-    heir.stop().await.unwrap();
-    assert!(!data.join("postmaster.pid").exists());
+    let start = || keep(server.postgres(free_port().unwrap(), false).unwrap()).unwrap();
+    for is_ending in [false, true] {
+        let (orphan, _keeper, _ended) = start();
+        eventually("it never started", || Postmaster::read(&data).is_some_and(|it| it.is_ready(&data))).await;
+        if is_ending {
+            Postmaster::read(&data).unwrap().interrupt().unwrap();
+        }
+        let heir = Cluster::start(throw_away(home.path())).await.unwrap();
+        assert_ne!(heir.postmaster.pid, orphan);
+        connect(&heir).await;
+        heir.stop().await.unwrap();
+        assert!(!data.join("postmaster.pid").exists());
+    }
 }
