@@ -60,7 +60,7 @@ pub const CATALOGUE: [(&str, i64, i32); 4] =
     [("mug", 15_000, 100), ("shirt", 39_000, 50), ("poster", 9_000, 1_000), ("rare", 120_000, 5)];
 
 /// What the shop's people open its admin API with.
-const ADMIN_TOKEN: &str = "a token for the people of the shop";
+pub const ADMIN_TOKEN: &str = "a token for the people of the shop";
 
 /// A shop in this process: API, workers and sandbox each on a port of its own, and every loop standing still until the
 /// test takes a step.
@@ -134,8 +134,9 @@ impl OpenShop {
         let sandbox = Sandbox::new(sandbox::Settings { public_url: sandbox_url.clone(), ..Default::default() });
         // As it is served for real: its pages would not work under the policy that our own services put on all answers.
         let sandbox_serves = sandbox::router(sandbox.clone());
-        let unlimited = Limits { connections: 4_096, ..Limits::default() };
-        tokio::spawn(serve::serve(sandbox_listener, sandbox_serves, unlimited, stop.clone()));
+        let serving =
+            axum::serve(sandbox_listener, sandbox_serves).with_graceful_shutdown(stop.clone().cancelled_owned());
+        tokio::spawn(serving.into_future());
 
         let google = match emulator {
             Some(emulator) => Some(Google::start(emulator, &stop).await),

@@ -74,6 +74,21 @@ async fn throwing_the_cookie_away_does_not_help() {
 }
 
 #[tokio::test]
+async fn a_made_up_cookie_does_not_help_either() {
+    let shop = OpenShop::open_with(BEHIND_A_PROXY).await;
+    let visit = async |n: u32, from: &str| {
+        let cookie = format!("sid={n:064x}");
+        shop.nobody().send("GET", "/", &[("cookie", &*cookie), ("x-forwarded-for", from)], b"").await
+    };
+    for n in 0..10 {
+        assert_eq!(visit(n, "203.0.113.1").await.status(), 200, "{n}");
+    }
+    expect_patience(&visit(11, "203.0.113.1").await);
+    assert_eq!(shop.count("SELECT count(*) FROM sessions").await, 10, "nothing is written for whoever is too fast");
+    assert_eq!(visit(12, "203.0.113.2").await.status(), 200, "another address");
+}
+
+#[tokio::test]
 async fn a_buyer_who_never_pays_is_asked_to() {
     let shop = OpenShop::open_with(&[("OPEN_ORDERS_PER_BUYER", "3")]).await;
     let (hoarder, other) = (shop.visitor().await, shop.visitor().await);

@@ -21,7 +21,7 @@ pub(crate) struct Program {
 
 /// All that take their settings from `service::Env` alone.
 pub(crate) static PROGRAMS: [Program; 6] = [
-    Program { role: "api", binary: "jumun-checkout-api", read: api },
+    Program { role: "api", binary: "jumun-checkout-api", read: |env| Some(checkout_api::Settings::read(env).bind) },
     Program {
         role: "stock",
         binary: "jumun-stock-worker",
@@ -39,12 +39,15 @@ pub(crate) static PROGRAMS: [Program; 6] = [
     },
     Program { role: "sandbox", binary: "jumun-sandbox", read: |env| Some(sandbox::Serving::read(env).bind()) },
     // The command reads what it runs; that is what the API of a shop needs.
-    Program { role: "jumun", binary: "jumun", read: |env| api(env).and(None) },
+    Program {
+        role: "jumun",
+        binary: "jumun",
+        read: |env| {
+            checkout_api::Settings::read(env);
+            None
+        },
+    },
 ];
-
-fn api(env: &mut Env) -> Option<SocketAddr> {
-    checkout_api::Settings::read(env).bind.parse().ok()
-}
 
 impl Program {
     /// What it reads, in the order of its help.

@@ -77,7 +77,16 @@ async fn what_makes_no_sense_moves_no_money() {
     let body = json!({"reason": "변심"});
     operator.send(&order.id, "another token, of the right size", "k", &body).await.expect_problem(401, "unauthorized");
     operator.send(&order.id, "", "k", &body).await.expect_problem(401, "unauthorized");
-    assert_eq!(operator.refund(&uuid::Uuid::new_v4().to_string(), json!({})).await.status, 404);
+    let nowhere = uuid::Uuid::new_v4().to_string();
+    assert_eq!(operator.refund(&nowhere, json!({})).await.status, 404);
+    let list = async |order: &str, authorization: &str| {
+        let path = format!("/admin/api/orders/{order}/refunds");
+        shop.nobody().send("GET", &path, &[("authorization", authorization)], b"").await
+    };
+    let known = format!("Bearer {}", harness::ADMIN_TOKEN);
+    assert_eq!(list(&nowhere, &known).await.status(), 404);
+    assert_eq!(list(&order.id, &known).await.status(), 200);
+    assert_eq!(list(&order.id, "Bearer x").await.headers()["www-authenticate"], "Bearer");
     let unpaid = buyer.place_order(&[("shirt", 1)]).await;
     assert_eq!(operator.refund(&unpaid.id, json!({})).await.status, 404, "an order that nobody tried to pay");
     shop.deliver_events().await;

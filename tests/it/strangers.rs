@@ -108,34 +108,70 @@ async fn a_malformed_order_is_refused_by_name() {
     let buyer = shop.visitor().await;
     let mug = shop.product("mug").to_string();
     let item = |quantity: Value| json!({"items": [{"productId": mug, "quantity": quantity}]});
+    let email = |email: &str| json!({"items": [{"productId": mug, "quantity": 1}], "customerEmail": email});
+    let (quantity, pieces) = ("items[0].quantity", "a quantity is a whole number from 1 to 9999");
+    let twice = format!("items: product {mug} is listed twice; ask for the sum in one line");
     let cases = [
-        item(json!(0)),
-        item(json!(-1)),
-        item(json!(1.5)),
-        item(json!(1_000_000_000)),
-        item(json!("1")),
-        json!({"items": []}),
-        json!({"items": vec![json!({"productId": mug, "quantity": 1}); 2]}),
-        json!({"items": vec![json!({"productId": mug, "quantity": 1}); 101]}),
-        json!({"items": [{"productId": uuid::Uuid::nil(), "quantity": 1}]}),
-        json!({"items": [{"productId": "mug", "quantity": 1}]}),
-        json!({"items": [{"productId": mug, "quantity": 1, "price": 1}]}),
-        json!({"items": [{"productId": mug, "quantity": 1}], "amount": 1}),
-        json!({"items": [{"productId": mug, "quantity": 1}], "customerEmail": "nul\u{0}@example.com"}),
-        json!({"items": [{"productId": mug, "quantity": 1}], "customerEmail": "not an address"}),
-        json!({}),
-        json!([]),
-        Value::Null,
+        (item(json!(0)), quantity, pieces),
+        (item(json!(-1)), quantity, pieces),
+        (item(json!(1.5)), quantity, "expected a whole number"),
+        (item(json!(1_000_000_000)), quantity, pieces),
+        (item(json!("1")), quantity, "expected a whole number"),
+        (json!({"items": []}), "items", "items: an order needs at least one line"),
+        (json!({"items": vec![json!({"productId": mug, "quantity": 1}); 2]}), "items", &twice),
+        (
+            json!({"items": vec![json!({"productId": mug, "quantity": 1}); 101]}),
+            "items",
+            "items: an order has at most 100 lines",
+        ),
+        (
+            json!({"items": [{"productId": uuid::Uuid::nil(), "quantity": 1}]}),
+            "items",
+            "items: no product 00000000-0000-0000-0000-000000000000",
+        ),
+        (json!({"items": [{"productId": "mug", "quantity": 1}]}), "items[0].productId", "expected a UUID"),
+        (
+            json!({"items": [{"productId": mug, "quantity": 1, "price": 1}]}),
+            "items[0].price",
+            "is not known; expected productId, quantity",
+        ),
+        (
+            json!({"items": [{"productId": mug, "quantity": 1}], "amount": 1}),
+            "amount",
+            "is not known; expected items, customerEmail, expectedAmount",
+        ),
+        (json!({"items": [{"productId": mug}]}), quantity, "is required"),
+        (email("nul\u{0}@example.com"), "customerEmail", "must not hold a NUL character"),
+        (email("not an address"), "customerEmail", "customerEmail: expected an e-mail address"),
+        (json!({}), "items", "is required"),
+        // What serde itself would take for an order of two mugs.
+        (json!([[[mug, 2]], null, null]), "", "expected a JSON object"),
+        (json!({"items": [[mug, 2]]}), "items[0]", "expected a JSON object"),
+        (json!([]), "", "expected a JSON object"),
+        (Value::Null, "", "expected a JSON object"),
     ];
-    for body in cases {
+    for (body, field, detail) in cases {
         let answer = buyer.post("/api/orders", &body).await;
+        let said = |name: &str| answer.body[name].as_str().unwrap_or_default();
         assert_eq!(answer.status, 422, "{body}: {}", answer.body);
+        assert_eq!((said("code"), said("field"), said("detail")), ("invalid-request", field, detail), "{body}");
         assert_eq!(answer.content_type, "application/problem+json");
     }
     let key = "x".repeat(256);
-    buyer.post_with_key("/api/orders", &item(json!(1)), &key).await.expect_problem(400, "idempotency-key-missing");
+    buyer.post_with_key("/api/orders", &item(json!(1)), &key).await.expect_problem(400, "idempotency-key-invalid");
+    let json = ("content-type", "application/json");
+    for (keys, code) in [
+        (vec![json], "idempotency-key-missing"),
+        (vec![json, ("idempotency-key", "a"), ("idempotency-key", "b")], "idempotency-key-invalid"),
+        (vec![json, ("idempotency-key", "키")], "idempotency-key-invalid"),
+    ] {
+        let answer = buyer.send("POST", "/api/orders", &keys, item(json!(1)).to_string().as_bytes()).await;
+        assert_eq!(answer.status(), 400, "{keys:?}");
+        assert!(answer.text().await.unwrap().contains(code), "{keys:?}");
+    }
     let huge = json!({"items": [], "customerEmail": "x".repeat(20_000)});
-    assert_eq!(buyer.post("/api/orders", &huge).await.status, 413);
+    let refusal = buyer.post("/api/orders", &huge).await;
+    assert_eq!((refusal.status, &refusal.body["detail"]), (413, &json!("this route takes at most 16 KiB")));
     assert_eq!(shop.count("SELECT count(*) FROM orders").await, 0);
 }
 
@@ -169,6 +205,31 @@ async fn a_malformed_confirm_changes_nothing() {
         assert!(status == 422, "{query}: {status}");
     }
     assert_eq!((shop.sandbox.total_requests(), buyer.status(&order).await.as_str()), (0, "pending"));
+}
+
+#[tokio::test]
+async fn every_refusal_has_a_code_and_people_are_told_by_a_page() {
+    let shop = OpenShop::open().await;
+    let buyer = shop.visitor().await;
+    for (method, path, status, code) in [
+        ("GET", "/api/nothing", 404, "not-found"),
+        ("PUT", "/api/orders", 405, "method-not-allowed"),
+        ("POST", "/api/orders", 415, "unsupported-media-type"),
+        ("GET", "/api/stock/events", 422, "invalid-request"),
+    ] {
+        let own = [("sec-fetch-site", "same-origin")];
+        let answer = buyer.send(method, path, &own, b"").await;
+        assert_eq!(
+            (answer.status().as_u16(), answer.headers().contains_key("allow")),
+            (status, status == 405),
+            "{path}"
+        );
+        let problem: Value = answer.json().await.unwrap();
+        assert_eq!(problem["code"], code, "{method} {path}");
+        let page = buyer.send(method, path, &[own[0], ("accept", "text/html")], b"").await;
+        assert_eq!(page.status(), status);
+        assert!(page.headers()["content-type"].to_str().unwrap().starts_with("text/html"), "{method} {path}");
+    }
 }
 
 #[tokio::test]

@@ -84,13 +84,18 @@ impl Rules {
 }
 
 async fn guard(State(rules): State<Arc<Rules>>, request: Request, next: Next) -> Response {
-    if !request.method().is_safe() && !rules.allows(request.headers()) {
-        let origin = request.headers().get(ORIGIN);
-        warn!(?origin, path = request.uri().path(), "Refused a change that another site asked for");
-        let title = "This request comes from another site";
-        return Problem::new(StatusCode::FORBIDDEN, "foreign-origin", title).into_response();
+    let headers = request.headers();
+    if request.method().is_safe() || rules.allows(headers) {
+        return next.run(request).await;
     }
-    next.run(request).await
+    if !headers.contains_key(SEC_FETCH_SITE) && !headers.contains_key(ORIGIN) {
+        // No browser that we know of: a program that has a cookie and did not say what it sends.
+        return Problem::json_needed().into_response();
+    }
+    let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or("none");
+    warn!(origin, path = request.uri().path(), "Refused a change that another site asked for");
+    let title = "This request comes from another site";
+    Problem::new(StatusCode::FORBIDDEN, "foreign-origin", title).into_response()
 }
 
 async fn dress(State(rules): State<Arc<Rules>>, request: Request, next: Next) -> Response {

@@ -43,7 +43,7 @@ use std::sync::Arc;
 use axum::middleware::from_fn;
 use axum::routing::any;
 use axum::{Extension, Router};
-use service::Problem;
+use service::{Problem, layers};
 
 /// Every route of the storefront and its API, the rules for browsers and the rate limits, without the layers that
 /// `service` puts around them.
@@ -55,7 +55,9 @@ pub fn router(app: App) -> Router {
         .merge(pages::router())
         .merge(members::router())
         .merge(web_push::router())
-        .with_state(app);
+        .with_state(app)
+        // Here already, so that the layers below are around it too: people are told by a page.
+        .method_not_allowed_fallback(layers::method_not_allowed);
     // A route and no fallback, so that the layers below are around it too.
     let routes = routes.route("/{*nothing}", any(async || Problem::not_found()));
     let routes = browser::guarded(pace::limited(routes, pace), Arc::clone(&rules));

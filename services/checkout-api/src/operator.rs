@@ -1,8 +1,9 @@
 //! The admin API's bearer token.
 
 use axum::extract::FromRequestParts;
+use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::request::Parts;
 use secrecy::{ExposeSecret as _, SecretString};
 use service::Problem;
@@ -15,15 +16,16 @@ use crate::app::App;
 pub(crate) struct Operator;
 
 impl FromRequestParts<App> for Operator {
-    type Rejection = Problem;
+    type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let Some(token) = &app.admin_token else { return Err(Problem::not_found()) };
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let Some(token) = &app.admin_token else { return Err(Problem::not_found().into_response()) };
         let claimed = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         if claimed.is_some_and(|claimed| is(token, claimed)) {
             return Ok(Self);
         }
-        Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "An admin token is needed, as a Bearer"))
+        let refusal = Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "An admin token is needed, as a Bearer");
+        Err(([(WWW_AUTHENTICATE, "Bearer")], refusal).into_response())
     }
 }
 

@@ -9,7 +9,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use database::customers::TokenHash;
-use http::{Method, StatusCode};
+use http::{Extensions, HeaderMap, Method, StatusCode};
 use service::{Networks, Problem, Rate, RateLimiter, client_address, household};
 
 use crate::browser::CSP_REPORTS;
@@ -28,7 +28,7 @@ enum Action {
     Create,
     /// Claims stock, and may ask the provider.
     Confirm,
-    /// Asks about an order, or changes something small, such as opening the session of a first visit.
+    /// Asks about an order, or changes something small.
     Poll,
     Webhook,
     /// With whatever token: wrong ones are guesses.
@@ -39,11 +39,10 @@ enum Action {
 
 impl Action {
     /// `None`: costs next to nothing, and is not counted.
-    fn of(method: &Method, route: &str, known: bool) -> Option<Self> {
+    fn of(method: &Method, route: &str) -> Option<Self> {
         match (method.is_safe(), route) {
             (_, route) if route.starts_with("/admin/") => Some(Self::Admin),
             (false, "/api/orders" | "/checkout/{product_id}") => Some(Self::Create),
-            (true, "/" | "/checkout/{product_id}") if !known => Some(Self::Poll),
             (false, "/api/payments/confirm") | (true, "/api/checkout/callback" | "/api/checkout/callback/{token}") => {
                 Some(Self::Confirm)
             }
@@ -56,12 +55,17 @@ impl Action {
     }
 }
 
+/// Toss sends webhooks from about so many addresses.
+const SOURCES: u32 = 11;
+
 /// Everybody's buckets.
 pub(crate) struct Pace {
     create: Buckets,
     confirm: Buckets,
     poll: Buckets,
     webhook: Buckets,
+    /// From all addresses together: each is stored.
+    webhooks: RateLimiter<()>,
     admin: Buckets,
     reports: Buckets,
     proxies: Networks,
@@ -71,7 +75,7 @@ pub(crate) struct Pace {
 
 struct Buckets {
     /// By session and not by customer: that is known before the database is asked. Whoever makes sessions up meets the
-    /// limit of their address.
+    /// limit of their address, which comes first, so that made-up ones push nobody's out of memory.
     buyers: RateLimiter<TokenHash>,
     addresses: RateLimiter<IpAddr>,
 }
@@ -82,8 +86,8 @@ impl Buckets {
     }
 
     fn take(&self, buyer: Option<TokenHash>, address: Option<IpAddr>) -> Result<(), Duration> {
-        buyer.map_or(Ok(()), |buyer| self.buyers.take(buyer))?;
-        address.map_or(Ok(()), |address| self.addresses.take(household(address)))
+        address.map_or(Ok(()), |address| self.addresses.take(household(address)))?;
+        buyer.map_or(Ok(()), |buyer| self.buyers.take(buyer))
     }
 }
 
@@ -95,6 +99,7 @@ impl Pace {
             confirm: Buckets::new(rates.confirm, rates.address_factor),
             poll: Buckets::new(rates.poll, rates.address_factor),
             webhook: Buckets::new(rates.webhook, 1),
+            webhooks: RateLimiter::new(rates.webhook.times(SOURCES)),
             admin: Buckets::new(rates.admin, 1),
             reports: Buckets::new(rates.poll, 1),
             proxies: limits.trusted_proxies.clone(),
@@ -106,29 +111,41 @@ impl Pace {
     fn take(&self, request: &Request) -> Result<(), Duration> {
         let session = session(request.headers(), &self.public_url);
         let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-        let Some(action) = Action::of(request.method(), route, session.is_some()) else { return Ok(()) };
-        let address = client_address(request.extensions(), request.headers(), &self.proxies);
-        let address = address.filter(|address| !self.unlimited.contains(*address));
+        let Some(action) = Action::of(request.method(), route) else { return Ok(()) };
+        let address = self.address(request.extensions(), request.headers());
         match action {
             Action::Create => self.create.take(session, address),
             Action::Confirm => self.confirm.take(session, address),
             Action::Poll => self.poll.take(session, address),
-            Action::Webhook => self.webhook.take(None, address),
+            Action::Webhook => {
+                self.webhook.take(None, address)?;
+                address.map_or(Ok(()), |_| self.webhooks.take(()))
+            }
             Action::Admin => self.admin.take(None, address),
             Action::Report => self.reports.take(None, address),
         }
+    }
+
+    /// A session is about to be opened. Whoever shows none, or one that is made up, has no bucket of their own.
+    pub(crate) fn newcomer(&self, extensions: &Extensions, headers: &HeaderMap) -> Result<(), Problem> {
+        self.poll.take(None, self.address(extensions, headers)).map_err(too_fast)
+    }
+
+    fn address(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<IpAddr> {
+        client_address(extensions, headers, &self.proxies).filter(|address| !self.unlimited.contains(*address))
     }
 }
 
 async fn hold(State(pace): State<Arc<Pace>>, request: Request, next: Next) -> Response {
     match pace.take(&request) {
         Ok(()) => next.run(request).await,
-        Err(wait) => {
-            let title =
-                "요청이 너무 많습니다. 잠시 후 다시 시도해 주세요 / Too many requests, please try again shortly";
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", title).retry_after(wait).into_response()
-        }
+        Err(wait) => too_fast(wait).into_response(),
     }
+}
+
+fn too_fast(wait: Duration) -> Problem {
+    let title = "요청이 너무 많습니다. 잠시 후 다시 시도해 주세요 / Too many requests, please try again shortly";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", title).retry_after(wait)
 }
 
 #[cfg(test)]
@@ -137,26 +154,19 @@ mod tests {
 
     #[test]
     fn whatever_writes_is_counted() {
-        let of = |method, route, known| Action::of(&method, route, known);
-        assert_eq!(of(Method::POST, "/api/orders", true), Some(Action::Create));
-        assert_eq!(of(Method::POST, "/checkout/{product_id}", true), Some(Action::Create));
-        assert_eq!(of(Method::GET, "/", false), Some(Action::Poll), "opens a session");
-        assert_eq!(of(Method::HEAD, "/checkout/{product_id}", false), Some(Action::Poll));
-        assert_eq!(of(Method::GET, "/", true), None);
-        assert_eq!(of(Method::POST, "/api/payments/confirm", true), Some(Action::Confirm));
-        assert_eq!(of(Method::GET, "/api/checkout/callback", true), Some(Action::Confirm));
-        assert_eq!(of(Method::GET, "/api/orders/{id}", true), Some(Action::Poll));
-        assert_eq!(of(Method::POST, "/api/webhooks/toss", false), Some(Action::Webhook));
-        assert_eq!(of(Method::POST, CSP_REPORTS, true), Some(Action::Report));
-        assert_eq!(of(Method::GET, "/admin/api/orders/{id}/refunds", true), Some(Action::Admin));
+        let of = |method, route| Action::of(&method, route);
+        assert_eq!(of(Method::POST, "/api/orders"), Some(Action::Create));
+        assert_eq!(of(Method::GET, "/"), None, "costs nothing but to newcomers, who are counted when they are let in");
+        assert_eq!(of(Method::POST, "/api/payments/confirm"), Some(Action::Confirm));
+        assert_eq!(of(Method::GET, "/api/checkout/callback"), Some(Action::Confirm));
+        assert_eq!(of(Method::GET, "/api/orders/{id}"), Some(Action::Poll));
+        assert_eq!(of(Method::POST, "/api/webhooks/toss"), Some(Action::Webhook));
+        assert_eq!(of(Method::POST, CSP_REPORTS), Some(Action::Report));
+        assert_eq!(of(Method::GET, "/admin/api/orders/{id}/refunds"), Some(Action::Admin));
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
-            assert_eq!(of(method, "/api/made/up", true), Some(Action::Poll), "a route that came later");
+            assert_eq!(of(method, "/api/made/up"), Some(Action::Poll), "a route that came later");
         }
-        assert_eq!(
-            of(Method::GET, "/sign-in", true),
-            Some(Action::Poll),
-            "written down, and the provider may be asked"
-        );
-        assert_eq!(of(Method::GET, "/assets/shop.css", false), None);
+        assert_eq!(of(Method::GET, "/sign-in"), Some(Action::Poll), "written down, and the provider may be asked");
+        assert_eq!(of(Method::GET, "/assets/shop.css"), None);
     }
 }

@@ -149,7 +149,7 @@ pub async fn main() -> anyhow::Result<()> {
         return Ok(());
     };
     let shutdown = serve::shutdown_signal()?;
-    let listener = if settings.serve { Some(TcpListener::bind(&settings.bind).await?) } else { None };
+    let listener = if settings.serve { Some(TcpListener::bind(settings.bind).await?) } else { None };
     let db = database::connect(&settings.pool()).await?;
     run(settings, db, listener, shutdown).await
 }

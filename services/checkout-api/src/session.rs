@@ -64,6 +64,7 @@ impl FromRequestParts<App> for Guest {
         if let (Some(token), Visitor(Some(customer))) = (known, Visitor::from_request_parts(parts, app).await?) {
             return Ok(Self { customer, session: SecretBox::new(Box::new(token)), cookie: NewCookie(None) });
         }
+        app.pace.newcomer(&parts.extensions, &parts.headers)?;
         let token: [u8; 32] = rand::random();
         let customer = app.desk.guests.submit(hash(&token)).await.map_err(|problem| unavailable(&problem))?;
         let public_url = &app.shop.public_url;

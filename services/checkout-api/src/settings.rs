@@ -1,10 +1,11 @@
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use messaging::engine::Engine;
 use messaging::google::Access;
 use messaging::push::PushKey;
 use secrecy::{ExposeSecret as _, SecretString};
-use service::{Env, Limits, Mode, Networks, Rate};
+use service::{Env, Limits, Mode, Networks, Rate, keeps_secrets};
 
 use crate::members::ProviderSettings;
 use crate::web_push::WebPush;
@@ -29,7 +30,7 @@ pub struct Settings {
     /// `CHECKOUT_DATABASE_CONNECTIONS`
     pub database_connections: u32,
     /// `CHECKOUT_BIND`: address and port of the storefront and its API.
-    pub bind: String,
+    pub bind: SocketAddr,
     /// `PUBLIC_URL`: what buyers have in their address bar; no trailing slash.
     pub public_url: String,
     /// `TOSS_BASE_URL`
@@ -108,9 +109,10 @@ impl Rates {
             poll: env.or("RATE_POLL", minute(60), "other requests of one buyer that read orders or change something"),
             webhook: env.or("RATE_WEBHOOK", minute(600), "webhooks from one address"),
             admin: env.or("RATE_ADMIN", minute(60), "requests to the admin API from one address"),
-            address_factor: env.or(
+            address_factor: env.within(
                 "RATE_ADDRESS_FACTOR",
                 20,
+                1..=1_000_000,
                 "one address may make this many times a single buyer's requests: mobile carriers put many buyers behind one address",
             ),
         }
@@ -151,14 +153,15 @@ impl Settings {
                 "postgres://postgres@127.0.0.1:5432/jumun",
                 "the database, as postgres://user:password@host:port/name",
             ),
-            database_connections: env.or(
+            database_connections: env.within(
                 "CHECKOUT_DATABASE_CONNECTIONS",
                 12,
+                8..=1_000, // seven kinds of batches may hold one each, and somebody else wants one too
                 "database connections of the checkout API",
             ),
             bind: env.or(
                 "CHECKOUT_BIND",
-                "127.0.0.1:8080".to_owned(),
+                (Ipv4Addr::LOCALHOST, 8080).into(),
                 "address and port that the storefront and its API listen on",
             ),
             public_url: env.url(
@@ -221,22 +224,23 @@ impl Settings {
             limits: Limits::read(env),
             provider: ProviderSettings::read(env),
             web_push: WebPush::read(env),
-            stock_streams: env.or(
+            stock_streams: env.within(
                 "STOCK_STREAMS",
                 5_000,
+                0..=1_000_000,
                 "pages that may receive live stock at once, per process and in addition to HTTP_CONNECTIONS; further pages keep the numbers they were opened with",
             ),
             rates: Rates::read(env),
-            open_orders: env.or("OPEN_ORDERS_PER_BUYER", 20, "unpaid orders that one buyer may have at a time"),
+            open_orders: env.within(
+                "OPEN_ORDERS_PER_BUYER",
+                20,
+                1..=1_000_000,
+                "unpaid orders that one buyer may have at a time",
+            ),
         };
-        if settings.watchdog_age < LEAST_WATCHDOG_AGE {
-            env.refuse("WATCHDOG_AGE", "at least 10s: with less it would miss events whose transaction is still open");
-        }
+        settings.refuse_unsafe(env);
         settings.refuse_half_live(env);
         settings.refuse_unsigned(env);
-        if settings.admin_token.as_ref().is_some_and(|token| token.expose_secret().len() < 24) {
-            env.refuse("ADMIN_TOKEN", "must have at least 24 characters");
-        }
         settings
     }
 
@@ -266,9 +270,21 @@ impl Settings {
         }
     }
 
-    /// A live key at a sandbox, or a test key at the till: both end in tears that nobody sees coming.
+    fn refuse_unsafe(&self, env: &mut Env) {
+        if self.watchdog_age < LEAST_WATCHDOG_AGE {
+            env.refuse("WATCHDOG_AGE", "at least 10s: with less it would miss events whose transaction is still open");
+        }
+        if !keeps_secrets(&self.toss_base_url) {
+            env.refuse("TOSS_BASE_URL", "must be https or on this machine: the secret key is sent there");
+        }
+        if self.admin_token.as_ref().is_some_and(|token| token.expose_secret().len() < 24) {
+            env.refuse("ADMIN_TOKEN", "must have at least 24 characters");
+        }
+    }
+
+    /// A live key at a sandbox, or a test key at the till: both end in tears that nobody sees coming. So production is where
+    /// real money is taken, and nowhere else is: there nothing is made up for whoever forgot to say it.
     fn refuse_half_live(&self, env: &mut Env) {
-        let secret = self.toss_secret_key.expose_secret();
         let live = self.is_live();
         if live != self.toss_client_key.starts_with("live_") {
             env.refuse("TOSS_CLIENT_KEY", "client key and secret key must both be live or both be test keys");
@@ -282,8 +298,12 @@ impl Settings {
         if live && !self.public_url.starts_with("https://") {
             env.refuse("PUBLIC_URL", "must be https with live keys");
         }
-        if env.mode() == Mode::Production && secret == SANDBOX_SECRET_KEY {
-            env.refuse("TOSS_SECRET_KEY", "must not be Toss's public documentation key in production");
+        match env.mode() {
+            Mode::Production if !live => {
+                env.refuse("TOSS_SECRET_KEY", "must be a live key in production: a test key takes no money");
+            }
+            Mode::Development if live => env.refuse("JUMUN_ENV", "must be production with live keys"),
+            Mode::Production | Mode::Development => {}
         }
     }
 }
@@ -291,6 +311,20 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a shop that takes real money is told at least, but for the key of its pushes.
+    const LIVE: [(&str, &str); 10] = [
+        ("JUMUN_ENV", "production"),
+        ("DATABASE_URL", "postgres://db/jumun"),
+        ("TOSS_SECRET_KEY", "live_gsk_x"),
+        ("TOSS_CLIENT_KEY", "live_gck_x"),
+        ("TOSS_BASE_URL", TOSS_API),
+        ("TOSS_SDK_URL", "https://js.tosspayments.com/v2/standard"),
+        ("PUBLIC_URL", "https://shop.example"),
+        ("STOCK_WORKER_URL", "http://127.0.0.1:8081"),
+        ("PUSH_WORKER_URL", "http://127.0.0.1:8082"),
+        ("DEAD_LETTER_WORKER_URL", "http://127.0.0.1:8083"),
+    ];
 
     fn refusals(pairs: &[(&str, &str)]) -> String {
         Env::refusals_of(pairs, Settings::read)
@@ -308,37 +342,41 @@ mod tests {
     }
 
     #[test]
+    fn what_would_end_in_a_panic_or_a_leak_is_refused_by_name() {
+        for (name, value, why) in [
+            ("CHECKOUT_DATABASE_CONNECTIONS", "0", "expected a whole number from 8 to 1000"),
+            ("CHECKOUT_DATABASE_CONNECTIONS", "7", "expected a whole number from 8 to 1000"),
+            ("OPEN_ORDERS_PER_BUYER", "0", "expected a whole number from 1 to 1000000"),
+            ("HTTP_IN_FLIGHT", "0", "expected a whole number from 2 to 1000000"),
+            ("HTTP_CONNECTIONS", "0", "expected a whole number from 1 to 1000000"),
+            ("RATE_ADDRESS_FACTOR", "0", "expected a whole number from 1 to 1000000"),
+            ("TOSS_BASE_URL", "http://toss.example", "must be https or on this machine"),
+        ] {
+            assert!(refusals(&[(name, value)]).contains(&format!("{name}: {why}")), "{name}={value}");
+        }
+    }
+
+    #[test]
     fn a_half_live_set_up_is_refused() {
-        let live = [("TOSS_SECRET_KEY", "live_gsk_x"), ("TOSS_CLIENT_KEY", "live_gck_x")];
-        assert!(refusals(&live).contains("TOSS_BASE_URL"));
-        assert!(refusals(&live).contains("TOSS_SDK_URL"));
-        assert!(refusals(&live[..1]).contains("TOSS_CLIENT_KEY"));
-        let whole = [
-            live[0],
-            live[1],
-            ("TOSS_BASE_URL", TOSS_API),
-            ("PUBLIC_URL", "https://shop.example"),
-            ("TOSS_SDK_URL", "https://js.tosspayments.com/v2/standard"),
-            ("PUSH_KEY", "a key that is long enough to sign with"),
-        ];
+        let keys = [("TOSS_SECRET_KEY", "live_gsk_x"), ("TOSS_CLIENT_KEY", "live_gck_x")];
+        for name in ["TOSS_BASE_URL", "TOSS_SDK_URL", "JUMUN_ENV"] {
+            assert!(refusals(&keys).contains(name), "{name}");
+        }
+        assert!(refusals(&keys[..1]).contains("TOSS_CLIENT_KEY"));
+        let whole = [&LIVE[..], &[("PUSH_KEY", "a key that is long enough to sign with")]].concat();
         assert_eq!(refusals(&whole), "");
-        assert!(
-            refusals(&[whole.as_slice(), &[("PUBLIC_URL", "http://shop.example")]].concat()).contains("PUBLIC_URL")
-        );
+        let with = |name, value| refusals(&[&whole[..], &[(name, value)]].concat());
+        assert!(with("PUBLIC_URL", "http://shop.example").contains("PUBLIC_URL"));
+        assert!(with("JUMUN_ENV", "development").contains("JUMUN_ENV: must be production"));
+        let play =
+            refusals(&[&whole[..], &[("TOSS_SECRET_KEY", "test_gsk_x"), ("TOSS_CLIENT_KEY", "test_gck_x")]].concat());
+        assert!(play.contains("TOSS_SECRET_KEY: must be a live key"), "{play}");
     }
 
     #[test]
     fn what_is_not_for_development_signs_its_pushes() {
-        let live = [
-            ("TOSS_SECRET_KEY", "live_gsk_x"),
-            ("TOSS_CLIENT_KEY", "live_gck_x"),
-            ("TOSS_BASE_URL", TOSS_API),
-            ("TOSS_SDK_URL", "https://js.tosspayments.com/v2/standard"),
-            ("PUBLIC_URL", "https://shop.example"),
-        ];
-        let live = |more: &[(&'static str, &'static str)]| refusals(&[live.as_slice(), more].concat());
+        let live = |more: &[(&'static str, &'static str)]| refusals(&[&LIVE[..], more].concat());
         assert!(live(&[]).contains("PUSH_KEY: required"));
-        assert!(refusals(&[("JUMUN_ENV", "production")]).contains("PUSH_KEY: required"));
         assert!(refusals(&[("PUSH_KEY", "short")]).contains("PUSH_KEY: must have at least"));
         assert_eq!(live(&[("CHECKOUT_LOOPS", "false")]), "", "whoever runs no broker signs nothing");
         let pubsub = [("JUMUN_MESSAGING", "pubsub"), ("PUBSUB_PROJECT_ID", "shop")];

@@ -22,8 +22,8 @@ pub(crate) struct Home(PathBuf);
 pub(crate) struct Addresses {
     /// The storefront.
     pub(crate) shop: String,
-    /// The sandbox, with the money and the phone.
-    pub(crate) sandbox: String,
+    /// The sandbox, with the money and the phone; a shop that takes real money has none.
+    pub(crate) sandbox: Option<String>,
     /// The private database. Not that of `DATABASE_URL`, which may hold a password.
     pub(crate) database: Option<String>,
     /// The stock worker.
@@ -95,7 +95,7 @@ mod tests {
         let at = |port| format!("http://127.0.0.1:{port}");
         let addresses = Addresses {
             shop: at(1),
-            sandbox: at(2),
+            sandbox: Some(at(2)),
             database: None,
             stock_worker: at(3),
             push_worker: at(4),

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 
-use tokio::net::{TcpListener, lookup_host};
+use tokio::net::TcpListener;
 
 /// An open listener and where it is reached.
 pub(crate) struct Open {
@@ -18,8 +18,7 @@ impl Open {
 }
 
 /// Listens there, or on a free port of the same interface.
-pub(crate) async fn at_or_beside(usual: &str) -> io::Result<Open> {
-    let usual = lookup_host(usual).await?.next().ok_or_else(|| io::Error::other("no such address"))?;
+pub(crate) async fn at_or_beside(usual: SocketAddr) -> io::Result<Open> {
     let listener = match TcpListener::bind(usual).await {
         Err(error) if error.kind() == ErrorKind::AddrInUse => TcpListener::bind((usual.ip(), 0)).await?,
         result => result?,
@@ -39,8 +38,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_taken_port_is_evaded() {
-        let first = at_or_beside("127.0.0.1:0").await.unwrap();
-        let second = at_or_beside(&first.address.to_string()).await.unwrap();
+        let first = at_or_beside((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        let second = at_or_beside(first.address).await.unwrap();
         assert_ne!(first.address.port(), second.address.port());
         assert_eq!(if_free(first.address.port()), None);
     }

@@ -56,8 +56,8 @@ struct Data {
 impl Provider {
     /// A shop that runs on this machine may have brought its sandbox.
     pub(crate) fn find(variables: &mut Variables, home: &Home) {
-        if let Some(addresses) = home.noted() {
-            variables.set_default("TOSS_BASE_URL", format!("{}/toss", addresses.sandbox));
+        if let Some(sandbox) = home.noted().and_then(|addresses| addresses.sandbox) {
+            variables.set_default("TOSS_BASE_URL", format!("{sandbox}/toss"));
         }
     }
 

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::home::Home;
 use crate::output::{say, won};
-use crate::provider;
+use crate::provider::{self, Provider};
 use crate::store::Store;
 use crate::variables::Variables;
 
@@ -81,9 +81,7 @@ const CONNECTIONS: u32 = 5;
 /// The command.
 pub(crate) async fn refund(mut variables: Variables, home: &Home, arguments: Arguments) -> anyhow::Result<ExitCode> {
     let store = Store::find(&variables, home).await?;
-    if let Some(addresses) = home.noted() {
-        variables.set_default("TOSS_BASE_URL", format!("{}/toss", addresses.sandbox));
-    }
+    Provider::find(&mut variables, home);
     let db = store.connect(CONNECTIONS, Role::Checkout).await?;
     let tasks = TaskTracker::new();
     let result = ask(&db, &variables, &tasks, arguments).await;

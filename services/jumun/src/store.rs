@@ -1,5 +1,8 @@
 //! The database that a command works on: the user's own, that of a running shop, or the private one.
 
+use std::future::pending;
+use std::path::PathBuf;
+
 use anyhow::{Context as _, bail};
 use database::{PoolSettings, Role};
 use postgres::{Cluster, ClusterSettings, StartError};
@@ -77,6 +80,17 @@ impl Store {
         let (url, application_name) = (self.url.clone(), NAME.to_owned());
         let settings = PoolSettings { url, max_connections, application_name, role: role.into() };
         database::connect(&settings).await.context("cannot reach the database")
+    }
+
+    /// Waits until a server that was started for this has ended by itself, and says where it wrote why.
+    pub(crate) async fn ended(&self) -> PathBuf {
+        match &self.cluster {
+            Some(cluster) => {
+                cluster.ended().await;
+                cluster.log().to_owned()
+            }
+            None => pending().await,
+        }
     }
 
     /// Stops the server if it was started for this.

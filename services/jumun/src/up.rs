@@ -17,11 +17,15 @@ pub use topology::Topology;
 /// The command: opens the shop, says where it is, and closes it on Ctrl-C.
 pub(crate) async fn up(variables: Variables, home: &Home) -> anyhow::Result<()> {
     let shutdown = serve::shutdown_signal()?;
-    let mut shop = Shop::open(variables, home).await?;
+    let mut shop = tokio::select! {
+        shop = Shop::open(variables, home) => shop?,
+        // The process ends, and with it whatever was asked of the database; the private server is stopped.
+        () = shutdown.cancelled() => return Ok(()),
+    };
     say(&sign(&shop))?;
     let fallen = tokio::select! {
         () = shutdown.cancelled() => None,
-        name = shop.fallen() => name,
+        what = shop.fallen() => Some(what),
     };
     say("\n닫는 중입니다 · closing; Ctrl-C: 바로 종료 · at once")?;
     tokio::select! {
@@ -30,7 +34,7 @@ pub(crate) async fn up(variables: Variables, home: &Home) -> anyhow::Result<()> 
         interrupted = tokio::signal::ctrl_c() => bail!("not everything had stopped: {interrupted:?}"),
     }
     match fallen {
-        Some(name) => bail!("{name} ended by itself; the log says why"),
+        Some(what) => bail!(what),
         None => Ok(()),
     }
 }
@@ -47,7 +51,7 @@ fn sign(shop: &Shop) -> String {
     [
         "\n  주문 가게를 열었습니다 · Jumun is open\n\n".to_owned(),
         line("가게 · shop", storefront),
-        line("장부와 휴대폰 · sandbox", sandbox),
+        sandbox.as_ref().map(|it| line("장부와 휴대폰 · sandbox", it)).unwrap_or_default(),
         database,
         line("메시지 · messages", shop.messages()),
         line("작업자 · workers", &format!("{stock_worker} (stock)")),

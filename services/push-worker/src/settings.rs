@@ -5,7 +5,7 @@ use fcm::{Fcm, FcmSettings, ServiceAccount};
 use messaging::topology::Worker;
 use messaging::worker::WorkerSettings;
 use secrecy::{ExposeSecret as _, SecretString};
-use service::{Env, Mode};
+use service::{Env, Mode, keeps_secrets};
 
 use crate::verdict::Backoff;
 
@@ -50,10 +50,7 @@ impl Settings {
     /// Reads the settings; what is wrong with them is refused by `env.finish()`.
     pub fn read(env: &mut Env) -> Self {
         let backoff = Backoff::default();
-        let in_flight = env.or("PUSH_IN_FLIGHT", 64, "notifications that are sent to FCM at a time");
-        if in_flight == 0 {
-            env.refuse("PUSH_IN_FLIGHT", "with 0 nothing would be sent");
-        }
+        let in_flight = env.within("PUSH_IN_FLIGHT", 64, 1..=10_000, "notifications that are sent to FCM at a time");
         let worker = WorkerSettings::read(env, Worker::Push);
         let fcm = FcmAccess::read(env);
         if worker.auth.is_loopback() && fcm.tells_real_phones() {
@@ -101,6 +98,9 @@ impl FcmAccess {
                 .optional_secret("FCM_SERVICE_ACCOUNT", "service account key from the Firebase console, as JSON"),
             validate_only: env.or("FCM_VALIDATE_ONLY", false, "let FCM check notifications without delivering them"),
         };
+        if !keeps_secrets(&access.base_url) {
+            env.refuse("FCM_BASE_URL", "must be https or on this machine: the access token is sent there");
+        }
         if env.mode() == Mode::Production {
             if access.service_account.is_none() {
                 env.refuse("FCM_SERVICE_ACCOUNT", "required in production");
@@ -144,6 +144,7 @@ mod tests {
         assert_eq!(refusals(&[loopback]), "");
         assert!(refusals(&[loopback, ("FCM_BASE_URL", "https://fcm.googleapis.com")]).contains("PUSH_AUTH"));
         assert!(refusals(&[("PUSH_IN_FLIGHT", "0")]).contains("PUSH_IN_FLIGHT"));
+        assert!(refusals(&[loopback, ("FCM_BASE_URL", "http://fcm.example")]).contains("FCM_BASE_URL: must be https"));
         let production = [
             ("JUMUN_ENV", "production"),
             ("DATABASE_URL", "postgres://db/jumun"),
@@ -153,7 +154,7 @@ mod tests {
         ];
         let told = refusals(&production);
         assert!(
-            told.contains("FCM_SERVICE_ACCOUNT: required") && told.contains("FCM_BASE_URL: expected https"),
+            told.contains("FCM_SERVICE_ACCOUNT: required") && told.contains("FCM_BASE_URL: must be https"),
             "{told}"
         );
         let whole = [("FCM_BASE_URL", "https://fcm.googleapis.com"), ("FCM_SERVICE_ACCOUNT", "{}")];

@@ -7,11 +7,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use service::{Env, Limits, Mode, serve};
+use service::{Env, Mode};
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 use tokio::{join, select};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tracing::warn;
 
 use crate::{Sandbox, Settings, router};
 
@@ -76,16 +77,27 @@ fn write_private(file: &Path, text: &str) -> io::Result<()> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?.write_all(text.as_bytes())
 }
 
-/// Serves a sandbox until `shutdown`.
+/// How long calls that are under way may take to end.
+const DRAIN: Duration = Duration::from_secs(8);
+
+/// Serves a sandbox until `shutdown`. Not as our services are served: FCM speaks HTTP/2, and nobody here means harm.
 pub async fn run(sandbox: Sandbox, listener: TcpListener, shutdown: CancellationToken) {
-    let serving = serve::run(
-        "sandbox",
-        listener,
-        router(sandbox.clone()),
-        Limits::default(),
-        TaskTracker::new(),
-        shutdown.clone(),
-    );
+    let stop = shutdown.clone();
+    let serving = axum::serve(listener, router(sandbox.clone()))
+        .with_graceful_shutdown(async move { stop.cancelled().await })
+        .into_future();
+    let serving = async {
+        let overdue = async {
+            shutdown.cancelled().await;
+            sleep(DRAIN).await;
+        };
+        select! {
+            ended = serving => if let Err(error) = ended {
+                warn!(%error, "The sandbox cannot accept connections");
+            },
+            () = overdue => warn!("Cut connections of the sandbox that would not finish"),
+        }
+    };
     join!(serving, async {
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
         loop {

@@ -59,7 +59,7 @@ pub async fn store(db: impl PgExecutor<'_>, webhooks: &[Webhook]) -> sqlx::Resul
     Ok(vec![(); webhooks.len()])
 }
 
-/// No webhook that a provider sends is larger. What is larger is kept and not read.
+/// No webhook that a provider sends is larger, and the API takes none. What was larger before it had that limit is not read.
 const READABLE: i32 = 64 * 1024;
 
 /// A webhook to be looked into.

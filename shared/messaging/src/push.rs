@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, Request};
+use axum::extract::{FromRef, FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::{EventId, EventType, OrderId};
-use service::{ApiBytes, Problem, TraceParent};
+use service::{ApiBytes, Problem, TraceParent, limit_body};
 use tracing::warn;
 
 use crate::envelope::{self, CE_ID, CE_TYPE, Incoming, ORDER_ID, TRACEPARENT};
@@ -143,7 +143,7 @@ where
     async fn from_request(mut request: Request, state: &S) -> Result<Self, Problem> {
         let endpoint = PushEndpoint::from_ref(state);
         let proven = endpoint.proven(request.headers()).await?;
-        DefaultBodyLimit::max(endpoint.body_limit()).apply(&mut request);
+        limit_body(&mut request, endpoint.body_limit());
         let ApiBytes(raw) = ApiBytes::from_request(request, state).await?;
         Self::read(&endpoint, proven, raw)
     }

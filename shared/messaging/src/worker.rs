@@ -46,7 +46,7 @@ impl WorkerSettings {
                     "postgres://postgres@127.0.0.1:5432/jumun",
                     "the database, as postgres://user:password@host:port/name",
                 ),
-                max_connections: env.or(connections, 6, "database connections of the worker"),
+                max_connections: env.within(connections, 6, 3..=1_000, "database connections of the worker"),
                 application_name: worker.name().to_owned(),
                 role: Some(role),
             },

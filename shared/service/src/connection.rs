@@ -12,7 +12,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Version;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -27,14 +26,16 @@ enum Phase {
     Head { since: Instant },
     /// Requests are in work, or their answers are being read.
     Busy { requests: usize },
-    /// Nothing is asked. On HTTP/1 the next byte begins a head; on HTTP/2 it may be a ping.
-    Idle { since: Instant, version: Version },
+    /// Nothing is asked. The next byte begins a head.
+    Idle { since: Instant },
 }
 
 /// What a connection is doing.
 #[derive(Debug)]
 pub(crate) struct Activity {
     phase: Mutex<Phase>,
+    /// Since when the client reads nothing of what is written.
+    stalled: Mutex<Option<Instant>>,
 }
 
 /// What is to be done about a connection.
@@ -44,32 +45,35 @@ pub(crate) enum Verdict {
     LookAgain(Instant),
     /// Close it once what is in work is done.
     Idle,
-    /// Cut it.
+    /// Cut it: a head takes too long.
     SlowHead,
+    /// Cut it: nobody reads the answer.
+    Unread,
 }
 
 impl Activity {
     /// A connection that was just accepted: its first request is due.
     pub(crate) fn new(now: Instant) -> Arc<Self> {
-        Arc::new(Self { phase: Mutex::new(Phase::Head { since: now }) })
+        Arc::new(Self { phase: Mutex::new(Phase::Head { since: now }), stalled: Mutex::default() })
     }
 
     /// A request's head is complete. The connection is busy until the guard is dropped.
-    pub(crate) fn begin(self: &Arc<Self>, version: Version) -> Busy {
+    pub(crate) fn begin(self: &Arc<Self>) -> Busy {
         let mut phase = self.phase();
         *phase = match *phase {
             Phase::Busy { requests } => Phase::Busy { requests: requests + 1 },
             Phase::Head { .. } | Phase::Idle { .. } => Phase::Busy { requests: 1 },
         };
-        Busy { activity: Arc::clone(self), version }
+        Busy(Arc::clone(self))
     }
 
     pub(crate) fn judge(&self, now: Instant, limits: &Limits) -> Verdict {
         let soonest = now + limits.shortest_wait();
-        let (due, verdict) = match *self.phase() {
-            Phase::Head { since } => (since + limits.header_timeout, Verdict::SlowHead),
-            Phase::Idle { since, .. } => (since + limits.idle_timeout, Verdict::Idle),
-            Phase::Busy { .. } => return Verdict::LookAgain(soonest),
+        let (due, verdict) = match (*self.phase(), *self.stalled()) {
+            (_, Some(since)) => (since + limits.idle_timeout, Verdict::Unread),
+            (Phase::Head { since }, None) => (since + limits.header_timeout, Verdict::SlowHead),
+            (Phase::Idle { since }, None) => (since + limits.idle_timeout, Verdict::Idle),
+            (Phase::Busy { .. }, None) => return Verdict::LookAgain(soonest),
         };
         if due <= now {
             return verdict;
@@ -79,37 +83,35 @@ impl Activity {
 
     fn bytes_arrived(&self) {
         let mut phase = self.phase();
-        if let Phase::Idle { version, .. } = *phase
-            && version < Version::HTTP_2
-        {
-            let since = Instant::now();
-            *phase = Phase::Head { since };
+        if let Phase::Idle { .. } = *phase {
+            *phase = Phase::Head { since: Instant::now() };
         }
     }
 
-    fn end(&self, version: Version) {
+    fn end(&self) {
         let mut phase = self.phase();
         *phase = match *phase {
             Phase::Busy { requests } if requests > 1 => Phase::Busy { requests: requests - 1 },
-            _ => Phase::Idle { since: Instant::now(), version },
+            _ => Phase::Idle { since: Instant::now() },
         };
     }
 
     fn phase(&self) -> MutexGuard<'_, Phase> {
         self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn stalled(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.stalled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One request in work, until its answer has been handed over.
 #[derive(Debug)]
-pub(crate) struct Busy {
-    activity: Arc<Activity>,
-    version: Version,
-}
+pub(crate) struct Busy(Arc<Activity>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.activity.end(self.version);
+        self.0.end();
     }
 }
 
@@ -185,16 +187,24 @@ impl Body for TimedBody {
     }
 }
 
-/// A socket that notes when bytes arrive.
+/// A socket that notes when bytes arrive, and when none leave.
 #[derive(Debug)]
 pub(crate) struct Watched {
     stream: TcpStream,
     activity: Arc<Activity>,
+    stalled: bool,
 }
 
 impl Watched {
     pub(crate) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
-        Self { stream, activity }
+        Self { stream, activity, stalled: false }
+    }
+
+    fn note(&mut self, stalled: bool) {
+        if self.stalled != stalled {
+            self.stalled = stalled;
+            *self.activity.stalled() = stalled.then(Instant::now);
+        }
     }
 }
 
@@ -211,7 +221,9 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.note(written.is_pending());
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -227,7 +239,9 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.note(written.is_pending());
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -248,7 +262,7 @@ mod tests {
         let judge = |activity: &Activity| activity.judge(Instant::now(), &limits);
 
         assert_eq!(judge(&activity), Verdict::LookAgain(start + head));
-        let first = activity.begin(Version::HTTP_11);
+        let first = activity.begin();
         tokio::time::advance(idle * 2).await;
         assert_eq!(judge(&activity), Verdict::LookAgain(Instant::now() + head), "busy is never too long");
 
@@ -263,20 +277,5 @@ mod tests {
         activity.bytes_arrived();
         tokio::time::advance(head / 2).await;
         assert_eq!(judge(&activity), Verdict::SlowHead, "dripping does not help");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn http2_stays_busy_until_its_last_request_and_may_ping() {
-        let limits = Limits::default();
-        let activity = Activity::new(Instant::now());
-        let requests = [(); 2].map(|()| activity.begin(Version::HTTP_2));
-        for request in requests {
-            tokio::time::advance(limits.idle_timeout).await;
-            assert_ne!(activity.judge(Instant::now(), &limits), Verdict::Idle);
-            drop(request);
-        }
-        activity.bytes_arrived();
-        tokio::time::advance(limits.idle_timeout).await;
-        assert_eq!(activity.judge(Instant::now(), &limits), Verdict::Idle);
     }
 }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::iter::successors;
 
 use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::connection::BodyTooSlow;
+use crate::json::{self, Misfit};
 use crate::problem::Problem;
 
 /// The body as it came, within the route's limit: what signatures are made of.
@@ -22,22 +23,36 @@ impl<S: Send + Sync> FromRequest<S> for ApiBytes {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let limit = request.extensions().get().copied();
         match Bytes::from_request(request, state).await {
             Ok(bytes) => Ok(Self(bytes)),
-            Err(rejection) => Err(unreadable(&rejection)),
+            Err(rejection) => Err(unreadable(&rejection, limit)),
         }
     }
 }
 
-fn unreadable(rejection: &BytesRejection) -> Problem {
+fn unreadable(rejection: &BytesRejection, limit: Option<BodyLimit>) -> Problem {
     let cause: Option<&dyn Error> = Some(rejection);
     if successors(cause, |it| (*it).source()).any(<dyn Error>::is::<BodyTooSlow>) {
-        return Problem::of(StatusCode::REQUEST_TIMEOUT);
+        return Problem::of(StatusCode::REQUEST_TIMEOUT).detail("the body took too long to arrive");
     }
-    match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::of(StatusCode::PAYLOAD_TOO_LARGE),
+    match (rejection.status(), limit) {
+        (StatusCode::PAYLOAD_TOO_LARGE, Some(BodyLimit(bytes))) => {
+            Problem::of(StatusCode::PAYLOAD_TOO_LARGE).detail(format!("this route takes at most {} KiB", bytes / 1024))
+        }
+        (StatusCode::PAYLOAD_TOO_LARGE, None) => Problem::of(StatusCode::PAYLOAD_TOO_LARGE),
         _ => Problem::of(StatusCode::BAD_REQUEST).detail("the body did not arrive whole"),
     }
+}
+
+/// The most bytes of a body, as the refusal says it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimit(usize);
+
+/// Has a request's body be at most so long, unless somebody further in says otherwise.
+pub fn limit_body<B>(request: &mut http::Request<B>, bytes: usize) {
+    request.extensions_mut().insert(BodyLimit(bytes));
+    DefaultBodyLimit::max(bytes).apply(request);
 }
 
 /// A JSON body. 415 if it does not say so, 413 if too large, 422 with the field if it does not fit.
@@ -49,9 +64,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !says_json(request.headers()) {
-            return Err(
-                Problem::of(StatusCode::UNSUPPORTED_MEDIA_TYPE).detail("expected content-type application/json")
-            );
+            return Err(Problem::json_needed());
         }
         let ApiBytes(bytes) = ApiBytes::from_request(request, state).await?;
         from_json(&bytes).map(Self)
@@ -89,53 +102,10 @@ fn says(headers: &HeaderMap, kind: &str) -> bool {
 }
 
 fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    if let Some(at) = escaped_nul(bytes) {
-        return Err(Problem::invalid(format!("a NUL character at byte {at}")));
-    }
-    serde_json::from_slice(bytes).map_err(|_| misfit::<T>(bytes))
-}
-
-/// Reads again, now keeping track of the path: only those who are refused pay for it.
-fn misfit<T: DeserializeOwned>(bytes: &[u8]) -> Problem {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    match serde_path_to_error::deserialize::<_, T>(&mut reader) {
-        Ok(_) => Problem::invalid("more follows after the end of the JSON value"),
-        Err(error) => {
-            let problem = Problem::invalid(explain(error.inner()));
-            let field = error.path().to_string();
-            if error.inner().is_data() && field != "." { problem.with("field", field) } else { problem }
-        }
-    }
-}
-
-/// What serde says, without the value that it says it about.
-fn explain(error: &serde_json::Error) -> String {
-    let (line, column) = (error.line(), error.column());
-    let place = format!(" at line {line} column {column}");
-    let message = error.to_string();
-    let message = message.strip_suffix(&place).unwrap_or(&message);
-    let names_value =
-        ["invalid type", "invalid value", "invalid length", "unknown "].iter().find(|it| message.starts_with(**it));
-    match (names_value, message.rsplit_once(", expected ")) {
-        (Some(kind), Some((_, expected))) => {
-            format!("{}, expected {expected}{place}", kind.trim_end())
-        }
-        _ => format!("{message}{place}"),
-    }
-}
-
-/// `PostgreSQL` cannot store NUL in text, and in JSON it can only come escaped.
-fn escaped_nul(json: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    while let Some(found) = json[at..].iter().position(|byte| *byte == b'\\') {
-        at += found;
-        if json[at..].starts_with(b"\\u0000") {
-            return Some(at);
-        }
-        // The escaped character may itself be a backslash.
-        at = (at + 2).min(json.len());
-    }
-    None
+    json::read(bytes).map_err(|Misfit { field, reason }| {
+        let problem = Problem::invalid(reason);
+        field.into_iter().fold(problem, |problem, field| problem.with("field", field))
+    })
 }
 
 /// Path parameters. What does not parse names nothing: 404.
@@ -169,10 +139,27 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ApiQuery<T> {
             return Err(Problem::invalid("a NUL character in the query"));
         }
         let query = Query::from_request_parts(parts, state).await;
-        query
-            .map(|Query(value)| Self(value))
-            .map_err(|rejection: QueryRejection| Problem::invalid(rejection.body_text()))
+        query.map(|Query(value)| Self(value)).map_err(|rejection| explain(&rejection))
     }
+}
+
+/// What axum says of a query, in plain words and without the value that it says it about.
+fn explain(rejection: &QueryRejection) -> Problem {
+    let text = rejection.body_text();
+    let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+    let named = |what: &str| text.split_once(what)?.1.split('`').next();
+    let (field, reason) = if let Some(field) = named("missing field `") {
+        (field, "is required in the address")
+    } else if let Some(field) = named("duplicate field `") {
+        (field, "is there twice in the address")
+    } else if let Some(field) = named("unknown field `") {
+        (field, "is not known in the address")
+    } else if let Some((field, _)) = text.split_once(": ") {
+        (field, "has a value in the address that is not one")
+    } else {
+        return Problem::invalid("the address has a query that this route does not take");
+    };
+    Problem::invalid(format!("{field}: {reason}")).with("field", field)
 }
 
 #[cfg(test)]

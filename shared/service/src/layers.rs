@@ -7,19 +7,20 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
 use futures_util::future::{Either, FutureExt as _, Map, Ready, ready};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower::{Layer, Service};
-use tracing::{Instrument as _, debug, error, info_span, warn};
+use tracing::{Instrument as _, debug, error, error_span, warn};
 
+use crate::extract::limit_body;
 use crate::limits::Limits;
 use crate::problem::Problem;
 use crate::trace_parent::TraceParent;
@@ -45,20 +46,23 @@ const FULL_FOR: Duration = Duration::from_secs(1);
 ///
 /// Health routes belong outside, so that a full service still says that it is alive.
 pub fn standard(router: Router, limits: &Limits, tasks: &TaskTracker) -> Router {
-    router
-        .fallback(async || Problem::not_found())
-        .method_not_allowed_fallback(async || Problem::of(StatusCode::METHOD_NOT_ALLOWED))
-        .layer(Standard {
-            tasks: tasks.clone(),
-            body_limit: DefaultBodyLimit::max(limits.body_bytes),
-            in_flight: Arc::new(Semaphore::new(limits.in_flight)),
-        })
+    router.fallback(async || Problem::not_found()).method_not_allowed_fallback(method_not_allowed).layer(Standard {
+        tasks: tasks.clone(),
+        body_bytes: limits.body_bytes,
+        in_flight: Arc::new(Semaphore::new(limits.in_flight)),
+    })
+}
+
+/// 405. The header `Allow` is added by the router.
+pub async fn method_not_allowed(method: Method) -> Problem {
+    Problem::of(StatusCode::METHOD_NOT_ALLOWED)
+        .detail(format!("there is something here, but not for {method}: the header Allow says for what"))
 }
 
 #[derive(Clone)]
 struct Standard {
     tasks: TaskTracker,
-    body_limit: DefaultBodyLimit,
+    body_bytes: usize,
     in_flight: Arc<Semaphore>,
 }
 
@@ -95,7 +99,8 @@ impl Service<Request> for StandardService {
         };
         let trace = TraceParent::of_request(request.headers());
         let id = request_id(request.headers(), trace);
-        let span = info_span!(
+        // Whatever is logged in it must be found again, at any level that logs are kept at.
+        let span = error_span!(
             "http.request",
             request.id = id.to_str().unwrap_or_default(),
             trace.id = %trace.trace_id(),
@@ -103,7 +108,7 @@ impl Service<Request> for StandardService {
             http.route = route_of(&request),
         );
         request.extensions_mut().insert(trace);
-        self.around.body_limit.apply(&mut request);
+        limit_body(&mut request, self.around.body_bytes);
 
         let handler = AssertUnwindSafe(self.route.call(request)).catch_unwind();
         let work = async move {

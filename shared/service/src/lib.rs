@@ -11,6 +11,7 @@ pub mod telemetry;
 
 mod connection;
 mod extract;
+mod json;
 mod limits;
 mod networks;
 mod places;
@@ -20,12 +21,12 @@ mod start;
 mod streams;
 mod trace_parent;
 
-pub use extract::{ApiBytes, ApiForm, ApiJson, ApiPath, ApiQuery, says_json};
+pub use extract::{ApiBytes, ApiForm, ApiJson, ApiPath, ApiQuery, limit_body, says_json};
 pub use limits::Limits;
 pub use networks::{Networks, client_address, household};
 pub use problem::Problem;
 pub use rate::{Rate, RateLimiter};
-pub use settings::{Env, Mode, Setting};
+pub use settings::{Env, Mode, Setting, keeps_secrets};
 pub use start::{StartError, describe, start};
 pub use streams::{Lasting, StreamPlace, Streams};
 pub use trace_parent::{InvalidTraceParent, TraceParent};

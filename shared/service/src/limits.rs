@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::networks::Networks;
 use crate::settings::Env;
 
+/// More than any machine has files for.
+const MOST: usize = 1_000_000;
+
 /// The limits of one HTTP listener.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -60,14 +63,16 @@ impl Limits {
     pub fn read(env: &mut Env) -> Self {
         let default = Self::default();
         Self {
-            connections: env.or(
+            connections: env.within(
                 "HTTP_CONNECTIONS",
                 default.connections,
+                1..=MOST,
                 "open connections per listener; more wait to be accepted",
             ),
-            connections_per_address: env.or(
+            connections_per_address: env.within(
                 "HTTP_CONNECTIONS_PER_ADDRESS",
                 default.connections_per_address,
+                1..=MOST,
                 "open connections of one address per listener; more are closed immediately",
             ),
             trusted_proxies: env.or(
@@ -80,9 +85,10 @@ impl Limits {
                 default.unlimited,
                 "addresses that are exempt from the limits by address",
             ),
-            in_flight: env.or(
+            in_flight: env.within(
                 "HTTP_IN_FLIGHT",
                 default.in_flight,
+                2..=MOST,
                 "requests that a service works on at a time; more are answered 503",
             ),
             drain: env.or("HTTP_DRAIN", default.drain, "how long a shutdown waits for requests to finish"),

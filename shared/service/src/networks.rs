@@ -1,12 +1,17 @@
 //! Client addresses: sets of networks, and the address of a client behind a proxy.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Once;
 
 use axum::extract::ConnectInfo;
 use http::{Extensions, HeaderMap, HeaderName};
 use ipnet::IpNet;
+use tracing::warn;
 
 use crate::settings::Setting;
+
+/// Once is enough to be seen, and who reads a log wants to read on.
+static UNDECLARED: Once = Once::new();
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -52,6 +57,11 @@ impl Setting for Networks {
 pub fn client_address(extensions: &Extensions, headers: &HeaderMap, proxies: &Networks) -> Option<IpAddr> {
     let ConnectInfo(peer) = extensions.get::<ConnectInfo<SocketAddr>>()?;
     let mut nearest = peer.ip().to_canonical();
+    if headers.contains_key(FORWARDED_FOR) && !proxies.contains(nearest) && is_ours(nearest) {
+        UNDECLARED.call_once(|| {
+            warn!(peer = %nearest, "X-Forwarded-For of a proxy that TRUSTED_PROXIES does not name: all its clients count as {nearest}");
+        });
+    }
     let lines = headers.get_all(FORWARDED_FOR).into_iter().filter_map(|line| line.to_str().ok());
     let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).collect();
     for hop in hops.into_iter().rev() {
@@ -62,6 +72,14 @@ pub fn client_address(extensions: &Extensions, headers: &HeaderMap, proxies: &Ne
         nearest = address.to_canonical();
     }
     Some(nearest)
+}
+
+/// An address of a machine next to this one: strangers do not come from there, but proxies do.
+fn is_ours(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
+    }
 }
 
 /// Some proxies write the port as well.

@@ -24,13 +24,34 @@ impl Problem {
 
     /// A problem that clients tell apart by `code`, a word that never changes.
     pub fn new(status: StatusCode, code: &'static str, title: impl Into<Cow<'static, str>>) -> Self {
-        Self::titled(status, title.into()).with("type", format!("urn:jumun:problem:{code}")).with("code", code)
+        Self { status, retry_after: None, members: Map::new() }
+            .with("title", title.into())
+            .with("status", status.as_u16())
+            .with("type", format!("urn:jumun:problem:{code}"))
+            .with("code", code)
     }
 
-    /// A problem that its status says all about: `type` is the implied `about:blank`.
+    /// A problem that its status says all about.
     pub fn of(status: StatusCode) -> Self {
-        let title = status.canonical_reason().unwrap_or("Error");
-        Self::titled(status, Cow::Borrowed(title))
+        let code = match status {
+            StatusCode::BAD_REQUEST => "bad-request",
+            StatusCode::UNAUTHORIZED => "unauthorized",
+            StatusCode::FORBIDDEN => "forbidden",
+            StatusCode::NOT_FOUND => "not-found",
+            StatusCode::METHOD_NOT_ALLOWED => "method-not-allowed",
+            StatusCode::REQUEST_TIMEOUT => "request-timeout",
+            StatusCode::PAYLOAD_TOO_LARGE => "payload-too-large",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported-media-type",
+            StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+            _ => "internal-server-error",
+        };
+        Self::new(status, code, status.canonical_reason().unwrap_or("Error"))
+    }
+
+    /// 415: the body has to be JSON, and to say so.
+    pub fn json_needed() -> Self {
+        Self::of(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+            .detail("send the body as JSON, with content-type: application/json")
     }
 
     /// 422: the request was understood and is not one that this route takes.
@@ -77,10 +98,6 @@ impl Problem {
     pub fn status(&self) -> StatusCode {
         self.status
     }
-
-    fn titled(status: StatusCode, title: Cow<'static, str>) -> Self {
-        Self { status, retry_after: None, members: Map::new() }.with("title", title).with("status", status.as_u16())
-    }
 }
 
 impl IntoResponse for Problem {
@@ -125,9 +142,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_plain_status_needs_no_type() {
+    async fn a_plain_status_has_a_code_too() {
         let response = Problem::unavailable(Duration::from_millis(10)).into_response();
         assert_eq!(response.headers()[RETRY_AFTER], "1");
-        assert_eq!(body(response).await, json!({ "title": "Service Unavailable", "status": 503 }));
+        let expected = json!({
+            "type": "urn:jumun:problem:unavailable", "code": "unavailable", "title": "Service Unavailable", "status": 503,
+        });
+        assert_eq!(body(response).await, expected);
     }
 }

@@ -11,11 +11,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, Version};
+use http::{HeaderValue, Request};
 use hyper::body::{Body as _, Incoming};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::TokioIo;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
@@ -142,13 +142,13 @@ fn of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// HTTP/1.1, or HTTP/2 when the client begins with its preface.
-fn protocol(limits: &Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+/// HTTP/1.1 alone. Behind a proxy nothing is lost by it, and a client of HTTP/2 could keep a connection busy for ever by
+/// not reading what it asked for, which no limit of ours would see.
+fn protocol(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
     let header_bytes = usize::try_from(limits.header_bytes).unwrap_or(usize::MAX);
     // A head must fit the read buffer, which hyper does not allow to be smaller than this.
-    builder.http1().max_buf_size(header_bytes.max(8 * 1024));
-    builder.http2().max_header_list_size(limits.header_bytes);
+    builder.max_buf_size(header_bytes.max(8 * 1024));
     builder
 }
 
@@ -158,7 +158,7 @@ async fn converse(
     stream: TcpStream,
     peer: SocketAddr,
     room: (OwnedSemaphorePermit, Place),
-    protocol: &auto::Builder<TokioExecutor>,
+    protocol: &http1::Builder,
     router: Router,
     limits: &Limits,
     shutdown: &CancellationToken,
@@ -172,15 +172,14 @@ async fn converse(
     let room = Arc::new(Mutex::new(Some(room)));
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let version = request.version();
-        let busy = activity.begin(version);
+        let busy = activity.begin();
         let answer = router.clone().call(request.map(|incoming| {
             if incoming.is_end_stream() { Body::empty() } else { Body::new(TimedBody::new(incoming, body_timeout)) }
         }));
         let room = Arc::clone(&room);
         async move {
             let mut answer = answer.await?;
-            if version < Version::HTTP_2 && answer.extensions().get::<Lasting>().is_some() {
+            if answer.extensions().get::<Lasting>().is_some() {
                 room.lock().unwrap_or_else(PoisonError::into_inner).take();
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -211,7 +210,7 @@ async fn converse(
                     connection.as_mut().graceful_shutdown();
                     look.as_mut().reset(Instant::now() + limits.header_timeout);
                 }
-                Verdict::Idle | Verdict::SlowHead => {
+                Verdict::Idle | Verdict::SlowHead | Verdict::Unread => {
                     debug!("Cut a connection that took too long");
                     return;
                 }

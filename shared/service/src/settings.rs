@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::fs;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use http::Uri;
 use secrecy::{ExposeSecret, SecretString};
@@ -92,6 +93,24 @@ impl Env {
     pub fn or<T: Setting>(&mut self, name: &'static str, default: T, description: &'static str) -> T {
         self.document(name, Some(default.show()), description);
         self.parsed(name).unwrap_or(default)
+    }
+
+    /// A whole number of which only some make sense.
+    pub fn within<T: Setting + PartialOrd>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        range: RangeInclusive<T>,
+        description: &'static str,
+    ) -> T {
+        self.document(name, Some(default.show()), description);
+        let Some(text) = self.values.get(name) else { return default };
+        let value = T::parse(text.expose_secret().trim()).filter(|value| range.contains(value));
+        value.unwrap_or_else(|| {
+            let (least, most) = (range.start().show(), range.end().show());
+            self.refuse(name, format_args!("expected a whole number from {least} to {most}"));
+            default
+        })
     }
 
     /// A setting that may be absent.
@@ -248,6 +267,12 @@ fn url_refusal(url: &str, mode: Mode) -> Option<&'static str> {
     }
 }
 
+/// Whether what is sent there stays on this machine or is encrypted: nothing else is fit for secrets.
+pub fn keeps_secrets(url: &str) -> bool {
+    let uri = url.parse::<Uri>().ok();
+    url.starts_with("https://") || uri.is_some_and(|uri| uri.host().is_some_and(is_loopback))
+}
+
 fn is_loopback(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|ip| ip.is_loopback())
@@ -290,6 +315,27 @@ mod tests {
                 "  KEY: a live key with a sandbox address",
             ]
         );
+    }
+
+    #[test]
+    fn a_number_that_makes_no_sense_is_refused_with_those_that_do() {
+        for bad in ["0", "11", "-1", "many", "1.5"] {
+            let told = Env::refusals_of(&[("ROOM", bad)], |env| env.within("ROOM", 5_u32, 1..=10, "places"));
+            assert!(told.contains("ROOM: expected a whole number from 1 to 10"), "{bad}: {told}");
+        }
+        for good in ["1", " 10 ", ""] {
+            assert_eq!(Env::refusals_of(&[("ROOM", good)], |env| env.within("ROOM", 5_u32, 1..=10, "places")), "");
+        }
+    }
+
+    #[test]
+    fn secrets_are_sent_in_the_clear_to_nobody_else() {
+        for good in ["https://api.example.com", "http://127.0.0.1:8090/toss", "http://[::1]:1", "http://localhost"] {
+            assert!(keeps_secrets(good), "{good}");
+        }
+        for bad in ["http://toss.example", "http://10.0.0.1", "http://localhost.example", "x"] {
+            assert!(!keeps_secrets(bad), "{bad}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::limits::Limits;
 use crate::places::{Place, Places};
 
-/// Marks an answer, as an extension, whose body goes on and on. On HTTP/1 its connection serves nothing else any more,
+/// Marks an answer, as an extension, whose body goes on and on. Its connection serves nothing else any more,
 /// so it gives back its place among [`Limits::connections`] and those of its address: pages that are merely open must
 /// not keep buyers out. Whoever gives such an answer has a limit of its own: [`Streams`].
 ///

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use tracing::level_filters::LevelFilter;
 use tracing::{error, warn};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -66,8 +67,8 @@ impl Telemetry {
             "error, warn, info, debug, trace, or a filter such as info,sqlx=warn",
         );
         let filter = env.optional("RUST_LOG", "overrides LOG_LEVEL").unwrap_or(level);
-        if EnvFilter::try_new(&filter).is_err() {
-            env.refuse("LOG_LEVEL", "expected a level or a list of target=level");
+        if !is_filter(&filter) {
+            env.refuse("LOG_LEVEL", "expected error, warn, info, debug, trace, off, or a list such as info,sqlx=warn");
         }
         Self {
             format: format.unwrap_or_else(
@@ -165,6 +166,12 @@ impl<W: Write> Write for Outlet<W> {
     }
 }
 
+/// A word that is no level would be taken for the name of a module, and everything else would fall silent.
+fn is_filter(text: &str) -> bool {
+    let whole = |part: &str| part.contains(['=', '[']) || part.trim().parse::<LevelFilter>().is_ok();
+    text.split(',').all(whole) && EnvFilter::try_new(text).is_ok()
+}
+
 /// A panic is a log line like any other, with the request it happened in.
 fn log_panics() {
     panic::set_hook(Box::new(|panic| {
@@ -183,9 +190,12 @@ mod tests {
 
     #[test]
     fn a_filter_is_checked_before_anything_starts() {
-        let mut env = Env::from_pairs([("RUST_LOG", "info,sqlx=loud")]);
-        Telemetry::read(&mut env);
-        assert!(env.finish().is_err());
+        for bad in ["info,sqlx=loud", "chatty", "info,chatty", "2x"] {
+            assert!(Env::refusals_of(&[("RUST_LOG", bad)], Telemetry::read).contains("LOG_LEVEL: expected"), "{bad}");
+        }
+        for good in ["off", "INFO", "info,sqlx=warn,hyper=off", "info,[http.request]=debug"] {
+            assert_eq!(Env::refusals_of(&[("LOG_LEVEL", good)], Telemetry::read), "", "{good}");
+        }
     }
 
     #[test]

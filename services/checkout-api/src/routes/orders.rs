@@ -66,11 +66,16 @@ async fn create(
 }
 
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {
-    let key = headers.get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok()).unwrap_or_default();
-    if (1..=255).contains(&key.len()) {
-        return Ok(key.to_owned());
-    }
-    Err(Problem::new(StatusCode::BAD_REQUEST, "idempotency-key-missing", "An Idempotency-Key header is needed").detail(
+    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let (code, title) = match (keys.next(), keys.next()) {
+        (None, _) => ("idempotency-key-missing", "An Idempotency-Key header is needed"),
+        (Some(key), None) => match key.to_str() {
+            Ok(key) if (1..=255).contains(&key.len()) => return Ok(key.to_owned()),
+            Ok(_) | Err(_) => ("idempotency-key-invalid", "This is no Idempotency-Key"),
+        },
+        (Some(_), Some(_)) => ("idempotency-key-invalid", "There must be one Idempotency-Key header"),
+    };
+    Err(Problem::new(StatusCode::BAD_REQUEST, code, title).detail(
         "send a fresh random value, 1 to 255 visible ASCII characters, and repeat it when you repeat the request",
     ))
 }

@@ -3,6 +3,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
+use database::history;
 use database::refunds::{self, RefundDetails};
 use domain::{OrderId, RefundAccount, RefundAsk, RefundError, RefundId, Won};
 use http::header::RETRY_AFTER;
@@ -149,5 +150,10 @@ async fn list(
     ApiPath(order): ApiPath<OrderId>,
 ) -> Result<Json<Vec<RefundBody>>, Problem> {
     let refunds = refunds::of_order(&app.db, order).await.map_err(|error| database_trouble(&error))?;
+    // An order has steps from its first moment on.
+    if refunds.is_empty() && history::steps(&app.db, order).await.map_err(|error| database_trouble(&error))?.is_empty()
+    {
+        return Err(Problem::not_found());
+    }
     Ok(Json(refunds.into_iter().map(RefundBody::from).collect()))
 }

@@ -1,19 +1,24 @@
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{Request, State};
+use axum::middleware::map_request;
 use axum::routing::post;
 use database::webhook_inbox::Webhook;
 use http::{Extensions, HeaderMap, StatusCode};
-use service::{ApiBytes, Problem, client_address};
+use service::{ApiBytes, Problem, client_address, limit_body};
 use toss::webhook::is_sealed;
 use tracing::warn;
 
 use crate::app::{App, unavailable};
 
-/// Nothing that Toss sends comes near it; what does is kept all the same, to be looked at by a person.
-const MOST_BYTES: usize = 1024 * 1024;
+/// Nothing that Toss sends comes near it, and what is stored is stored for two weeks.
+const MOST_BYTES: usize = 64 * 1024;
 
 pub(super) fn router() -> Router<App> {
-    Router::new().route("/api/webhooks/toss", post(toss)).layer(DefaultBodyLimit::max(MOST_BYTES))
+    let limit = map_request(async |mut request: Request| {
+        limit_body(&mut request, MOST_BYTES);
+        request
+    });
+    Router::new().route("/api/webhooks/toss", post(toss)).layer(limit)
 }
 
 /// 200 once it is stored, whatever it says: anything else makes Toss send it again, for days. It is looked into afterwards.

@@ -1,12 +1,14 @@
 //! The parts of the shop: opened together, stopped in the order in which they hand work to each other.
 
 use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use database::products;
+use fcm::Fcm;
 use messaging::engine::Engine;
 use messaging::google::Access;
 use messaging::topology::Worker;
@@ -100,27 +102,32 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    /// Starts everything.
+    /// Starts everything. A shop that takes real money gets nothing that it was not told of: neither a sandbox nor
+    /// goods nor a database.
     pub(crate) async fn open(mut variables: Variables, home: &Home) -> anyhow::Result<Self> {
+        authenticate_pushes(&mut variables);
+        // What is wrong with them is said before anything is started.
+        let mut usual = variables.clone();
+        usual.reach_no_worker();
+        let usual = Settings::of(&usual)?;
+
         let store = Store::open(&variables, home).await?;
         store.migrate().await?;
         let db = store.connect(1, None).await?;
-        if products::list(&db).await?.is_empty() {
+        if !usual.api.is_live() && products::list(&db).await?.is_empty() {
             seed::fill(&db).await?;
         }
         db.close().await;
         variables.set_default("DATABASE_URL", store.url().expose_secret());
-        authenticate_pushes(&mut variables);
 
         // Every address must be known before the first part is told about the others.
-        let mut usual = variables.clone();
-        usual.reach_no_worker();
-        let doors = Doors::open(&Settings::of(&usual)?).await?;
+        let doors = Doors::open(&usual).await?;
         let sandbox = doors.tell(&mut variables);
         let settings = Settings::of(&variables)?;
+        let fcm = Arc::new(settings.push.fcm.client()?);
         let addresses = Addresses {
             shop: settings.api.public_url.clone(),
-            sandbox: doors.sandbox.url(),
+            sandbox: doors.sandbox.as_ref().map(|door| door.open.url()),
             database: store.is_private().then(|| store.url().expose_secret().to_owned()),
             stock_worker: doors.stock.url(),
             push_worker: doors.push.url(),
@@ -131,14 +138,15 @@ impl Shop {
         let topology = Topology::set_up(&settings.api.engine, settings.api.broker().endpoints).await?;
         let (ended, ends) = mpsc::unbounded_channel();
         let pools = Pools::open(&settings).await.context("cannot reach the database")?;
-        let mut roles = start(settings, doors, sandbox, &pools, &ended)?;
+        home.note(&addresses)?;
+        // From here on nothing fails, and so nobody is left behind.
+        let mut roles = start(settings, doors, sandbox, fcm, &pools, &ended);
         roles.extend(topology.map(|it| {
             Role::start("topology", &ended, |stop| async {
                 it.keep(stop).await;
                 Ok(())
             })
         }));
-        home.note(&addresses)?;
         Ok(Self { addresses, messages, folder, roles, ends, pools, store })
     }
 
@@ -157,9 +165,12 @@ impl Shop {
         Some((self.store.url(), self.folder.as_ref()?))
     }
 
-    /// Waits for a part to end although nobody stopped it, and names it.
-    pub(crate) async fn fallen(&mut self) -> Option<&'static str> {
-        self.ends.recv().await
+    /// Waits for a part to end although nobody stopped it, names it, and says where to read why.
+    pub(crate) async fn fallen(&mut self) -> String {
+        tokio::select! {
+            log = self.store.ended() => format!("PostgreSQL ended by itself; {} says why", log.display()),
+            Some(name) = self.ends.recv() => format!("{name} ended by itself; the log says why"),
+        }
     }
 
     /// Stops everything that was started.
@@ -225,58 +236,79 @@ struct Doors {
     stock: Open,
     push: Open,
     letters: Open,
-    sandbox: Open,
-    /// The keys that the sandbox goes by are those that the shop was given.
+    /// Where real money is taken there is none.
+    sandbox: Option<SandboxDoor>,
+}
+
+/// Where the sandbox is reached.
+struct SandboxDoor {
+    open: Open,
+    /// Those that the shop was given.
     keys: sandbox::Settings,
 }
 
 impl Doors {
     async fn open(usual: &Settings) -> anyhow::Result<Self> {
-        let open = async |address: &str| {
+        let open = async |address: SocketAddr| {
             listen::at_or_beside(address).await.with_context(|| format!("cannot listen on {address}"))
         };
-        let sandbox = open(&format!("127.0.0.1:{}", usual.sandbox_port)).await?;
-        let api = open(&usual.api.bind).await?;
-        let keys = sandbox::Settings {
-            secret_key: usual.api.toss_secret_key.expose_secret().to_owned(),
-            client_key: usual.api.toss_client_key.clone(),
-            public_url: sandbox.url(),
-            webhook_url: Some(format!("{}/api/webhooks/toss", api.url())),
-            webhook_secret: usual.api.toss_webhook_secret.as_ref().map(|it| it.expose_secret().to_owned()),
-            ..sandbox::Settings::default()
+        let api = open(usual.api.bind).await?;
+        let sandbox = if usual.api.is_live() {
+            None
+        } else {
+            let open = open((Ipv4Addr::LOCALHOST, usual.sandbox_port).into()).await?;
+            Some(SandboxDoor::new(open, &usual.api, &api))
         };
         Ok(Self {
             api,
-            stock: open(&usual.stock.bind.to_string()).await?,
-            push: open(&usual.push.worker.bind.to_string()).await?,
-            letters: open(&usual.letters.bind.to_string()).await?,
+            stock: open(usual.stock.bind).await?,
+            push: open(usual.push.worker.bind).await?,
+            letters: open(usual.letters.bind).await?,
             sandbox,
-            keys,
         })
     }
 
-    /// Tells the parts about each other, and about the sandbox that answers for Toss and FCM.
-    fn tell(&self, variables: &mut Variables) -> Sandbox {
-        let sandbox = Sandbox::new(self.keys.clone());
+    /// Tells the parts about each other, and about the sandbox, if there is one.
+    fn tell(&self, variables: &mut Variables) -> Option<Sandbox> {
         variables.set_default("PUBLIC_URL", format!("http://localhost:{}", self.api.address.port()));
-        variables.set_default("TOSS_BASE_URL", format!("{}/toss", self.sandbox.url()));
-        variables.set_default("TOSS_SDK_URL", format!("{}/toss/v2/standard", self.sandbox.url()));
-        // A provider of the shop's own brings its own secret, or none.
-        if variables.get("OIDC_ISSUER").is_none() {
-            variables.set_default("OIDC_ISSUER", format!("{}/oidc", self.sandbox.url()));
-            variables.set_default("OIDC_CLIENT_ID", &*self.keys.oidc_client_id);
-            variables.set_default("OIDC_CLIENT_SECRET", &*self.keys.oidc_client_secret);
-        }
-        variables.set_default("FCM_BASE_URL", format!("{}/fcm", self.sandbox.url()));
-        if variables.get("FIREBASE_CONFIG").is_none() {
-            variables.set_default("FIREBASE_CONFIG", sandbox::FIREBASE_CONFIG);
-            variables.set_default("FIREBASE_VAPID_KEY", sandbox::FIREBASE_VAPID_KEY);
-            variables.set_default("FIREBASE_SDK_URL", format!("{}/fcm/web", self.sandbox.url()));
-        }
-        variables.set_default("FCM_SERVICE_ACCOUNT", sandbox.service_account_json());
         variables.set_default("STOCK_WORKER_URL", self.stock.url());
         variables.set_default("PUSH_WORKER_URL", self.push.url());
         variables.set_default("DEAD_LETTER_WORKER_URL", self.letters.url());
+        self.sandbox.as_ref().map(|door| door.tell(variables))
+    }
+}
+
+impl SandboxDoor {
+    fn new(open: Open, told: &checkout_api::Settings, api: &Open) -> Self {
+        let keys = sandbox::Settings {
+            secret_key: told.toss_secret_key.expose_secret().to_owned(),
+            client_key: told.toss_client_key.clone(),
+            public_url: open.url(),
+            webhook_url: Some(format!("{}/api/webhooks/toss", api.url())),
+            webhook_secret: told.toss_webhook_secret.as_ref().map(|it| it.expose_secret().to_owned()),
+            ..sandbox::Settings::default()
+        };
+        Self { open, keys }
+    }
+
+    /// Has the sandbox answer for Toss, FCM and an identity provider where the user named none.
+    fn tell(&self, variables: &mut Variables) -> Sandbox {
+        let (sandbox, url) = (Sandbox::new(self.keys.clone()), self.open.url());
+        variables.set_default("TOSS_BASE_URL", format!("{url}/toss"));
+        variables.set_default("TOSS_SDK_URL", format!("{url}/toss/v2/standard"));
+        // A provider of the shop's own brings its own secret, or none.
+        if variables.get("OIDC_ISSUER").is_none() {
+            variables.set_default("OIDC_ISSUER", format!("{url}/oidc"));
+            variables.set_default("OIDC_CLIENT_ID", &*self.keys.oidc_client_id);
+            variables.set_default("OIDC_CLIENT_SECRET", &*self.keys.oidc_client_secret);
+        }
+        variables.set_default("FCM_BASE_URL", format!("{url}/fcm"));
+        if variables.get("FIREBASE_CONFIG").is_none() {
+            variables.set_default("FIREBASE_CONFIG", sandbox::FIREBASE_CONFIG);
+            variables.set_default("FIREBASE_VAPID_KEY", sandbox::FIREBASE_VAPID_KEY);
+            variables.set_default("FIREBASE_SDK_URL", format!("{url}/fcm/web"));
+        }
+        variables.set_default("FCM_SERVICE_ACCOUNT", sandbox.service_account_json());
         sandbox
     }
 }
@@ -322,14 +354,14 @@ impl Role {
 fn start(
     settings: Settings,
     doors: Doors,
-    sandbox: Sandbox,
+    sandbox: Option<Sandbox>,
+    fcm: Arc<Fcm>,
     pools: &Pools,
     ended: &mpsc::UnboundedSender<&'static str>,
-) -> anyhow::Result<Vec<Role>> {
+) -> Vec<Role> {
     let Settings { api, stock, push, letters, .. } = settings;
-    let fcm = Arc::new(push.fcm.client()?);
     let Pools { api: for_api, stock: for_stock, push: for_push, letters: for_letters } = pools.clone();
-    Ok(vec![
+    let mut roles = vec![
         Role::start("checkout-api", ended, |stop| checkout_api::run(api, for_api, Some(doors.api.listener), stop)),
         Role::start("stock-worker", ended, |stop| async {
             stock_worker::run(stock, for_stock, doors.stock.listener, stop).await;
@@ -343,11 +375,14 @@ fn start(
             dead_letter_worker::run(letters, for_letters, doors.letters.listener, stop).await;
             Ok(())
         }),
-        Role::start("sandbox", ended, |stop| async {
-            sandbox::run(sandbox, doors.sandbox.listener, stop).await;
+    ];
+    if let (Some(sandbox), Some(door)) = (sandbox, doors.sandbox) {
+        roles.push(Role::start("sandbox", ended, |stop| async {
+            sandbox::run(sandbox, door.open.listener, stop).await;
             Ok(())
-        }),
-    ])
+        }));
+    }
+    roles
 }
 
 #[cfg(test)]

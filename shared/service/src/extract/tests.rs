@@ -31,7 +31,10 @@ async fn answer(request: Request) -> (StatusCode, Value) {
         .route("/form", post(async |ApiForm(_): ApiForm<Line>| "taken"))
         .route("/line/{id}", get(async |ApiPath(_): ApiPath<u32>| "found"))
         .route("/find", get(async |ApiQuery(_): ApiQuery<Line>| "found"))
-        .layer(axum::extract::DefaultBodyLimit::max(256));
+        .layer(axum::middleware::map_request(async |mut request: Request| {
+            limit_body(&mut request, 2_048);
+            request
+        }));
     let response = routes.oneshot(request).await.unwrap();
     let status = response.status();
     let problem = response.headers().get(CONTENT_TYPE).cloned();
@@ -64,25 +67,12 @@ async fn json_that_fits_is_taken() {
 #[tokio::test]
 async fn json_that_does_not_fit_is_told_where() {
     for (body, field, detail) in [
-        ("", None, "EOF while parsing a value at line 1 column 0"),
-        ("{", None, "EOF while parsing an object at line 1 column 1"),
-        ("{}", None, "missing field `items` at line 1 column 2"),
-        (r#"{"items":[]} x"#, None, "more follows after the end of the JSON value"),
-        (
-            r#"{"items":[{"quantity":"canary"}]}"#,
-            Some("items[0].quantity"),
-            "invalid type, expected u8 at line 1 column 30",
-        ),
-        (
-            r#"{"items":[{"quantity":256}]}"#,
-            Some("items[0].quantity"),
-            "invalid value, expected u8 at line 1 column 25",
-        ),
-        (r#"{"items":[],"canary":1}"#, Some("canary"), "unknown, expected `items` or `note` at line 1 column 20"),
-        (r#"{"items":[],"note":"a\u0000canary"}"#, None, "a NUL character at byte 21"),
+        ("", None, "the body is empty"),
+        (r#"{"items":[{"quantity":"canary"}]}"#, Some("items[0].quantity"), "expected a whole number"),
+        ("[[],null]", None, "expected a JSON object"),
     ] {
         let (status, problem) = send("application/json", body).await;
-        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        assert_eq!((status, &problem["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &"invalid-request".into()), "{body}");
         assert_eq!(problem["detail"], detail, "{body}");
         assert_eq!(problem["field"].as_str(), field, "{body}");
     }
@@ -91,11 +81,13 @@ async fn json_that_does_not_fit_is_told_where() {
 #[tokio::test]
 async fn a_body_must_say_that_it_is_json_and_be_small() {
     for content_type in ["text/plain", "application/x-www-form-urlencoded", ""] {
-        let (status, _) = send(content_type, r#"{"items":[]}"#).await;
+        let (status, problem) = send(content_type, r#"{"items":[]}"#).await;
         assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type}");
+        assert_eq!(problem["code"], "unsupported-media-type");
     }
-    let (status, _) = send("application/json", &" ".repeat(257)).await;
-    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    let (status, problem) = send("application/json", &" ".repeat(2_049)).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::PAYLOAD_TOO_LARGE, &"payload-too-large".into()));
+    assert_eq!(problem["detail"], "this route takes at most 2 KiB");
 }
 
 #[tokio::test]
@@ -109,7 +101,7 @@ async fn a_form_that_is_not_its_pages_is_refused() {
         (form, "", StatusCode::UNPROCESSABLE_ENTITY),
         ("multipart/form-data", "quantity=7", StatusCode::UNSUPPORTED_MEDIA_TYPE),
         ("", "quantity=7", StatusCode::UNSUPPORTED_MEDIA_TYPE),
-        (form, &"x".repeat(257), StatusCode::PAYLOAD_TOO_LARGE),
+        (form, &"x".repeat(2_049), StatusCode::PAYLOAD_TOO_LARGE),
     ] {
         let request = Request::post("/form").header(CONTENT_TYPE, content_type).body(Body::from(body.to_owned()));
         let (status, problem) = answer(request.unwrap()).await;
@@ -131,5 +123,14 @@ async fn paths_and_queries_are_refused_alike() {
     ] {
         let (status, problem) = answer(Request::get(uri).body(Body::empty()).unwrap()).await;
         assert_eq!(status, expected, "{uri}: {problem}");
+    }
+    for (query, field, detail) in [
+        ("", "quantity", "quantity: is required in the address"),
+        ("?quantity=canary", "quantity", "quantity: has a value in the address that is not one"),
+        ("?quantity=1&quantity=2", "quantity", "quantity: is there twice in the address"),
+        ("?quantity=1&canary=2", "canary", "canary: is not known in the address"),
+    ] {
+        let (_, problem) = answer(Request::get(format!("/find{query}")).body(Body::empty()).unwrap()).await;
+        assert_eq!((problem["field"].as_str(), problem["detail"].as_str()), (Some(field), Some(detail)));
     }
 }

@@ -202,20 +202,29 @@ async fn run_waits_for_tasks_whose_clients_have_left() {
 }
 
 #[tokio::test]
-async fn http2_is_spoken_to_those_who_begin_with_it() {
-    let served = Served::hello(patient()).await;
-    let stream = served.client().await;
-    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-    let (mut client, connection) = handshake.await.unwrap();
-    tokio::spawn(connection);
-    for _ in 0..3 {
-        let uri = format!("http://{}/", served.address);
-        let request = Request::get(uri).body(Body::empty()).unwrap();
-        let response = client.send_request(request).await.unwrap();
-        assert_eq!(response.version(), http::Version::HTTP_2);
-        let body = axum::body::to_bytes(Body::new(response.into_body()), 99).await;
-        assert_eq!(body.unwrap(), "hello");
+async fn whoever_does_not_read_is_cut() {
+    let large = Router::new().route("/", get(async || vec![b'x'; 64 * 1024 * 1024]));
+    let served = Served::start(large, Limits { idle_timeout: SHORT, header_timeout: SHORT, ..patient() }).await;
+    let mut reader = served.client().await;
+    reader.write_all(GET).await.unwrap();
+    let mut slow = 0;
+    while slow < 1024 * 1024 {
+        slow += reader.read(&mut [0; 8 * 1024]).await.unwrap();
+        sleep(SHORT / 64).await; // though not as fast as it could be
     }
+    sleep(SHORT * 5).await;
+    let mut rest = Vec::new();
+    let ended = timeout(Duration::from_secs(10), reader.read_to_end(&mut rest)).await.expect("it waits for ever");
+    assert!(ended.is_err() || slow + rest.len() < 64 * 1024 * 1024, "all of it was kept for nobody");
+}
+
+#[tokio::test]
+async fn http2_is_not_spoken() {
+    let served = Served::hello(patient()).await;
+    let mut client = served.client().await;
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    let told = until_closed(&mut client).await;
+    assert!(told.is_empty() || told.starts_with("HTTP/1.1 400"), "{told}");
 }
 
 #[tokio::test]
