@@ -35,13 +35,16 @@ impl Shop {
         Ok(events)
     }
 
-    /// Each of these events must have been stored, once; then its letter is discarded, as a shop at rest has none open.
+    /// Discards the letters about these events, as a shop at rest has none open. Each must have been stored, once.
     pub(crate) async fn decide(&self, events: &[Uuid]) -> anyhow::Result<()> {
         let letters: Vec<(Uuid, Uuid)> =
             query_as("SELECT id, event_id FROM dead_letters WHERE status = 'open' AND event_id = ANY($1)")
                 .bind(events)
                 .fetch_all(&self.db)
                 .await?;
+        let ids: Vec<Uuid> = letters.iter().map(|(id, _)| *id).collect();
+        let decision = Decision { actor: "soak", reason: Some("the event is nobody's") };
+        dead_letters::discard(&self.db, &ids, decision).await?;
         let stored: BTreeSet<Uuid> = letters.iter().map(|(_, event)| *event).collect();
         anyhow::ensure!(
             letters.len() == events.len() && stored.len() == events.len(),
@@ -50,9 +53,6 @@ impl Shop {
             stored.len(),
             events.len()
         );
-        let ids: Vec<Uuid> = letters.into_iter().map(|(id, _)| id).collect();
-        let decision = Decision { actor: "soak", reason: Some("the event is nobody's") };
-        dead_letters::discard(&self.db, &ids, decision).await?;
         Ok(())
     }
 }
