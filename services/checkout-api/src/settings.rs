@@ -107,7 +107,7 @@ impl Rates {
                 "payments that one buyer may confirm",
             ),
             poll: env.or("RATE_POLL", minute(60), "other requests of one buyer that read orders or change something"),
-            webhook: env.or("RATE_WEBHOOK", minute(600), "webhooks from one address"),
+            webhook: env.or("RATE_WEBHOOK", minute(600), "webhooks from one address; from all together eleven times as many"),
             admin: env.or("RATE_ADMIN", minute(60), "requests to the admin API from one address"),
             address_factor: env.within(
                 "RATE_ADDRESS_FACTOR",

@@ -39,6 +39,9 @@ pub(crate) async fn up(variables: Variables, home: &Home) -> anyhow::Result<()> 
     }
 }
 
+/// Or whoever restarts it takes payments that it no longer knows for lost ones.
+const FORGETFUL: &str = "다시 시작하면 결제를 잊습니다 · forgets its payments when it ends";
+
 fn sign(shop: &Shop) -> String {
     let Addresses { shop: storefront, sandbox, stock_worker, push_worker, dead_letter_worker, .. } = shop.addresses();
     let line = |what: &str, value: &str| format!("  {}{value}\n", column(what, 26));
@@ -51,7 +54,7 @@ fn sign(shop: &Shop) -> String {
     [
         "\n  주문 가게를 열었습니다 · Jumun is open\n\n".to_owned(),
         line("가게 · shop", storefront),
-        sandbox.as_ref().map(|it| line("장부와 휴대폰 · sandbox", it)).unwrap_or_default(),
+        sandbox.as_ref().map(|it| line("장부와 휴대폰 · sandbox", it) + &line("", FORGETFUL)).unwrap_or_default(),
         database,
         line("메시지 · messages", shop.messages()),
         line("작업자 · workers", &format!("{stock_worker} (stock)")),
