@@ -154,7 +154,7 @@ mod tests {
         ];
         let told = refusals(&production);
         assert!(
-            told.contains("FCM_SERVICE_ACCOUNT: required") && told.contains("FCM_BASE_URL: must be https"),
+            told.contains("FCM_SERVICE_ACCOUNT: required") && told.contains("FCM_BASE_URL: expected https"),
             "{told}"
         );
         let whole = [("FCM_BASE_URL", "https://fcm.googleapis.com"), ("FCM_SERVICE_ACCOUNT", "{}")];
