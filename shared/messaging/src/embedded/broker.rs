@@ -209,7 +209,8 @@ impl Broker {
 
     /// Begins to push messages that were stored just now, and looks at once for those that there was no slot for.
     pub(super) fn push_news(&self, leased: Vec<Lease>, slots: Slots<'_>) {
-        if self.begin(leased, slots).more {
+        let crowded = slots.0.len() < self.0.lanes.len();
+        if self.begin(leased, slots).more || crowded {
             self.0.wake.notify_one();
         }
     }
