@@ -146,8 +146,8 @@ pub(crate) fn presented(headers: &HeaderMap, name: &str) -> Option<[u8; 32]> {
 }
 
 /// What the database knows a secret by.
-pub(crate) fn hash(token: &[u8; 32]) -> TokenHash {
-    Sha256::digest(token).into()
+pub(crate) fn hash(secret: &(impl AsRef<[u8]> + ?Sized)) -> TokenHash {
+    Sha256::digest(secret).into()
 }
 
 #[cfg(test)]

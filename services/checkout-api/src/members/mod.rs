@@ -10,14 +10,12 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use database::customers::TokenHash;
 use database::members;
 use domain::TokenKind;
 use http::HeaderMap;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use service::{ApiForm, ApiQuery, Problem};
-use sha2::{Digest as _, Sha256};
 use tracing::info;
 
 pub(crate) use provider::{NoIdentity, Provider};
@@ -67,10 +65,6 @@ impl Account {
     }
 }
 
-fn hash_of(text: &str) -> TokenHash {
-    Sha256::digest(text).into()
-}
-
 #[derive(Deserialize)]
 struct DepartQuery {
     #[serde(default, rename = "return")]
@@ -90,7 +84,7 @@ async fn depart(
         Ok(departure) => departure,
         Err(why) => return Ok((guest.cookie, sign_in_problem(&frame, why)).into_response()),
     };
-    let (state, session) = (hash_of(departure.state.expose_secret()), hash(guest.session.expose_secret()));
+    let (state, session) = (hash(departure.state.expose_secret()), hash(guest.session.expose_secret()));
     let begun = members::begin(&app.db, &state, &session, &departure.sign_in).await;
     begun.map_err(|error| database_trouble(&error))?;
     Ok((guest.cookie, Redirect::to(&departure.address)).into_response())
@@ -115,7 +109,7 @@ async fn arrive(
     let provider = app.provider.as_ref().ok_or_else(Problem::not_found)?;
     let refused = || sign_in_problem(&frame, NoIdentity::Refused);
     let Some(former) = session(&headers, &app.shop.public_url) else { return Ok(refused()) };
-    let taken = members::take(&app.db, &hash_of(&query.state), &former).await;
+    let taken = members::take(&app.db, &hash(&query.state), &former).await;
     let Some(sign_in) = taken.map_err(|error| database_trouble(&error))? else { return Ok(refused()) };
     // Who thinks better of it at the provider's goes on as a guest.
     let Some(code) = query.code else { return Ok(Redirect::to(&sign_in.return_to).into_response()) };
